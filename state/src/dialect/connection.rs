@@ -1,10 +1,12 @@
 //! A connection to a database.
 
 use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, TryFutureExt as _};
+use gristmill_servers::{mysql, postgres};
 
 use super::error::Result;
 use super::mysql::MySql;
@@ -53,6 +55,23 @@ impl Done {
 }
 
 impl Connection {
+    /// Connects to a server of Postgres.
+    pub(super) fn to_postgres(
+        server: &Arc<postgres::Server>,
+        purpose: Purpose,
+    ) -> BoxFuture<'_, Result<Self>> {
+        let connected = Postgres::connect(server, purpose);
+        connected
+            .map_ok(|postgres| Self::Postgres(Box::new(postgres)))
+            .boxed()
+    }
+
+    /// Connects to a server of MySQL or MariaDB.
+    pub(super) fn to_mysql(server: &Arc<mysql::Server>, purpose: Purpose) -> BoxFuture<'_, Result<Self>> {
+        let connected = MySql::connect(server, purpose);
+        connected.map_ok(|mysql| Self::MySql(Box::new(mysql))).boxed()
+    }
+
     /// Returns the driver's connection to SQLite, for what only SQLite has.
     #[cfg(test)]
     pub(crate) fn sqlite(&mut self) -> &mut sqlx::SqliteConnection {

@@ -1,18 +1,17 @@
 //! Where the state database is.
 
 use std::fmt;
+use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, TryFutureExt as _};
 use gristmill_servers::{mysql, postgres};
 
 use super::connection::{Connection, Purpose};
 use super::error::Result;
-use super::mysql::MySql;
-use super::postgres::Postgres;
 use super::readers::Reading;
 use super::sqlite::{Sqlite, reading};
 use crate::answerer::{Answerer, ReaderRole};
@@ -84,20 +83,11 @@ impl Place {
 
     /// Connects to write. A file that does not exist is created.
     pub(crate) fn connect_to_write(&self) -> BoxFuture<'_, Result<Connection>> {
-        let connected = async move {
-            match self {
-                Self::File(path) => Ok(Connection::Sqlite(Sqlite::to_write(path).await?)),
-                Self::Postgres(server, _) => {
-                    let postgres = Postgres::connect(server, Purpose::Write).await?;
-                    Ok(Connection::Postgres(Box::new(postgres)))
-                }
-                Self::MySql(server, _) => {
-                    let mysql = MySql::connect(server, Purpose::Write).await?;
-                    Ok(Connection::MySql(Box::new(mysql)))
-                }
-            }
-        };
-        connected.boxed()
+        match self {
+            Self::File(path) => Sqlite::to_write(path).map_ok(Connection::Sqlite).boxed(),
+            Self::Postgres(server, _) => Connection::to_postgres(server, Purpose::Write),
+            Self::MySql(server, _) => Connection::to_mysql(server, Purpose::Write),
+        }
     }
 
     /// Connects to a server for what lies beside the rules. `None` if the database is in a file.
@@ -107,20 +97,11 @@ impl Place {
         is_flushed: bool,
     ) -> BoxFuture<'_, Result<Option<Connection>>> {
         let purpose = Purpose::Beside { wait, is_flushed };
-        let connected = async move {
-            Ok(match self {
-                Self::File(_) => None,
-                Self::Postgres(server, _) => {
-                    let postgres = Postgres::connect(server, purpose).await?;
-                    Some(Connection::Postgres(Box::new(postgres)))
-                }
-                Self::MySql(server, _) => {
-                    let mysql = MySql::connect(server, purpose).await?;
-                    Some(Connection::MySql(Box::new(mysql)))
-                }
-            })
-        };
-        connected.boxed()
+        match self {
+            Self::File(_) => ready(Ok(None)).boxed(),
+            Self::Postgres(server, _) => Connection::to_postgres(server, purpose).map_ok(Some).boxed(),
+            Self::MySql(server, _) => Connection::to_mysql(server, purpose).map_ok(Some).boxed(),
+        }
     }
 
     /// Waits for a call that waits for nobody itself, as long as a server may be silent.

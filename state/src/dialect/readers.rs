@@ -3,16 +3,14 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, TryFutureExt as _};
 use gristmill_servers::{mysql, postgres};
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use super::connection::{Connection, Purpose};
 use super::error::{DatabaseError, Result};
-use super::mysql::MySql;
-use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::transaction::Transaction;
 
@@ -29,20 +27,11 @@ pub(crate) enum Reading {
 
 impl Reading {
     pub(crate) fn connect(&self) -> BoxFuture<'_, Result<Connection>> {
-        let connected = async move {
-            match self {
-                Self::Sqlite(options) => Ok(Connection::Sqlite(Sqlite::connect(options).await?)),
-                Self::Postgres(server) => {
-                    let postgres = Postgres::connect(server, Purpose::Read).await?;
-                    Ok(Connection::Postgres(Box::new(postgres)))
-                }
-                Self::MySql(server) => {
-                    let mysql = MySql::connect(server, Purpose::Read).await?;
-                    Ok(Connection::MySql(Box::new(mysql)))
-                }
-            }
-        };
-        connected.boxed()
+        match self {
+            Self::Sqlite(options) => Sqlite::connect(options).map_ok(Connection::Sqlite).boxed(),
+            Self::Postgres(server) => Connection::to_postgres(server, Purpose::Read),
+            Self::MySql(server) => Connection::to_mysql(server, Purpose::Read),
+        }
     }
 }
 
