@@ -176,6 +176,9 @@ fn staging_advice(error: &object_store::Error) -> &'static str {
     }
 }
 
+/// The file was opened for reading only.
+pub(crate) const SQLITE_READONLY: i32 = 8;
+
 /// SQLite's result code without its extension, such as 5 for SQLITE_BUSY.
 pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
     let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
@@ -193,7 +196,7 @@ fn sqlite_advice(error: &sqlx::Error) -> &'static str {
         Some(5 | 6) => {
             "; another process is writing to it: it may pass by itself; otherwise close that process"
         }
-        Some(8) => "; let gristmill write to the file and its folder",
+        Some(SQLITE_READONLY) => "; let gristmill write to the file and its folder",
         Some(10) => IO,
         Some(13) => "; the disk is full: make room",
         Some(14) => "; check whether the path is right and gristmill may write there",

@@ -9,14 +9,17 @@ mod stage;
 mod steps;
 mod table;
 
+use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
+use rustix::fs::{Access, access};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row};
 use tokio::sync::Mutex;
 
 use crate::amount;
+use crate::error::{SQLITE_READONLY, sqlite_code};
 use crate::target::KEYS;
 use crate::{LoadError, SummaryRow, Target};
 use sql::Sql;
@@ -82,12 +85,24 @@ impl SqliteWarehouse {
         })
     }
 
+    /// Makes an error of what SQLite says. Where a file cannot be opened for writing, SQLite opens it for reading only, whatever
+    /// the reason: if it can be opened now, the reason has passed, and the error is one that passes.
     fn failed(&self, action: &'static str) -> impl FnOnce(sqlx::Error) -> LoadError + use<> {
         let warehouse = self.url.clone();
-        move |source| LoadError::Sqlite {
-            action,
-            warehouse,
-            source,
+        let path = self.options.get_filename().to_owned();
+        move |source| {
+            let source = match sqlite_code(&source) {
+                // Opening and closing the file would end the locks that this process has on it.
+                Some(SQLITE_READONLY) if access(&path, Access::WRITE_OK).is_ok() => {
+                    io::Error::other("it was opened for reading only").into()
+                }
+                _ => source,
+            };
+            LoadError::Sqlite {
+                action,
+                warehouse,
+                source,
+            }
         }
     }
 
@@ -224,5 +239,21 @@ mod tests {
             error.is_transient() && error.to_string().contains("whether the path is right"),
             "{error:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_opened_for_reading_only_though_it_may_be_written_is_a_transient_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut warehouse = warehouse(folder.path());
+        warehouse.prepare().await.unwrap();
+        warehouse.options = warehouse.options.clone().read_only(true);
+        let load = load(folder.path(), 1);
+        let error = warehouse.load(&load, &|_| ()).await.unwrap_err();
+        assert!(
+            error.is_transient() && error.to_string().contains("pass by itself"),
+            "{error:?}"
+        );
+        warehouse.options = warehouse.options.clone().read_only(false);
+        warehouse.load(&load, &|_| ()).await.unwrap();
     }
 }
