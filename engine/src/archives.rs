@@ -200,7 +200,7 @@ pub(crate) fn is_tar(beginning: &[u8]) -> bool {
 }
 
 /// Returns whether a file begins as an archive does, and not as a workbook does.
-pub(crate) fn is_archive(beginning: &[u8]) -> bool {
+pub fn is_archive(beginning: &[u8]) -> bool {
     is_tar(beginning) || (is_zip(beginning) && !is_workbook(beginning))
 }
 

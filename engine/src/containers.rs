@@ -2,7 +2,7 @@
 //!
 //! gzip (all of its members), zstd, bzip2 and xz are unpacked while they are read, in bounded memory.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -147,6 +147,24 @@ impl<D: Read> Read for Watched<D> {
     }
 }
 
+/// Reads what a file holds, unpacked if it is packed. Returns also the name of what it is packed with. [`unreadable`] tells
+/// the errors of its contents.
+pub fn unpacked<'i>(
+    mut input: impl Read + Send + 'i,
+) -> io::Result<(Box<dyn Read + Send + 'i>, Option<&'static str>)> {
+    let mut beginning = Vec::new();
+    input
+        .by_ref()
+        .take(BEGINNING as u64)
+        .read_to_end(&mut beginning)?;
+    let container = Container::of(&beginning);
+    let whole = Cursor::new(beginning).chain(input);
+    Ok(match container {
+        Some(container) => (container.open(whole)?, Some(container.name())),
+        None => (Box::new(whole), None),
+    })
+}
+
 /// Refuses what unpacks to more than any list of sales would: so much was unpacked of so many packed bytes. The error is
 /// the file's own, and [`convert`](crate::convert) rejects it.
 pub fn check_unpacked(unpacked: u64, packed: u64) -> io::Result<()> {
@@ -159,7 +177,7 @@ pub fn check_unpacked(unpacked: u64, packed: u64) -> io::Result<()> {
 }
 
 /// Returns why reading a file failed, if the file itself is the cause.
-pub(crate) fn unreadable(error: &io::Error) -> Option<String> {
+pub fn unreadable(error: &io::Error) -> Option<String> {
     let inner = error.get_ref()?;
     inner.downcast_ref::<Unreadable>().map(ToString::to_string)
 }

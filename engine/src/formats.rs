@@ -21,10 +21,12 @@ use std::path::Path;
 use encoding_rs::UTF_8;
 
 pub(crate) use self::dbf::is_dbf;
-pub(crate) use self::json::{Cell, CellKind, LONGEST as LONGEST_OBJECT, Objects, Value, are_lines, values};
+pub(crate) use self::json::{Cell, CellKind, LONGEST as LONGEST_OBJECT, Objects, are_lines};
+pub use self::json::{Value, json_objects};
 pub(crate) use self::lines::Ending;
 pub(crate) use self::parquet::{Batch, ParquetFile, Selection};
-pub(crate) use self::record::{Record, Records};
+pub use self::record::Record;
+pub(crate) use self::record::Records;
 use self::spool::Spool;
 #[cfg(test)]
 pub(crate) use self::tables::decimal_of as decimal_text;
@@ -96,9 +98,53 @@ impl Records for NoRecords {
     }
 }
 
-/// Opens the records of delimited text, whatever feed it belongs to.
-pub(crate) fn delimited<'t>(text: impl Read + 't, dialect: &'t Delimited) -> Box<dyn Records + 't> {
-    Box::new(delimited::DelimitedRecords::new(text, dialect))
+/// Gives the first `most` records of a delimited text, whatever feed it belongs to.
+pub fn read_delimited(text: &str, dialect: &Delimited, most: usize, mut give: impl FnMut(&Record)) {
+    let mut records = delimited::DelimitedRecords::new(text.as_bytes(), dialect);
+    let mut record = Record::default();
+    for _ in 0..most {
+        // Reading from memory does not fail.
+        if !matches!(records.next(&mut record), Ok(true)) {
+            break;
+        }
+        give(&record);
+    }
+}
+
+/// Gives the first rows of a table, and returns the names of its columns if it says them apart from its rows. They count as
+/// one of the `most` rows. A layout of text gives none. The table must be small enough to stay in memory: there is no
+/// scratch folder.
+pub fn read_table(
+    table: &[u8],
+    layout: &FeedLayout,
+    most: usize,
+    give: impl FnMut(&Record),
+) -> Result<Option<Vec<String>>, EngineError> {
+    match &layout.format {
+        Format::Table(format) => open_table(table, (format, layout), Path::new(""), FirstRows { most, give }),
+        Format::Delimited(_) | Format::Fixed(_) | Format::Json(_) => Ok(None),
+    }
+}
+
+/// Reads the first rows of a table.
+struct FirstRows<G> {
+    most: usize,
+    give: G,
+}
+
+impl<G: FnMut(&Record)> Reading<Option<Vec<String>>> for FirstRows<G> {
+    fn read(mut self, mut records: Box<dyn Records + '_>) -> Result<Option<Vec<String>>, EngineError> {
+        let names = records.names();
+        records.select(None).map_err(EngineError::Read)?;
+        let mut record = Record::default();
+        for _ in usize::from(names.is_some())..self.most {
+            if !records.next(&mut record).map_err(EngineError::Read)? {
+                break;
+            }
+            (self.give)(&record);
+        }
+        Ok(names)
+    }
 }
 
 /// How many bytes are read at a time.

@@ -151,7 +151,7 @@ impl HeaderFault {
 
 /// Returns whether a field of a header is the name of a column, whatever its letter case and the blanks around and
 /// between its words.
-pub(crate) fn is_name(text: &str, name: &str) -> bool {
+pub fn is_name(text: &str, name: &str) -> bool {
     let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
     let words = |text| str::split(text, is_blank).filter(|word| !word.is_empty());
     let (mut found, mut wanted) = (words(text), words(name));

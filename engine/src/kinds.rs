@@ -14,7 +14,7 @@ struct Kind {
 }
 
 /// Returns why a file that begins so is not read in this format, if that is certain.
-pub(crate) fn refusal(beginning: &[u8], own: FormatWord) -> Option<String> {
+pub fn refusal(beginning: &[u8], own: FormatWord) -> Option<String> {
     let Kind { name, format: reads } = kind(beginning)?;
     match reads {
         Some(reads) if reads == own => None,
@@ -31,7 +31,7 @@ pub(crate) fn refusal(beginning: &[u8], own: FormatWord) -> Option<String> {
 }
 
 /// Returns the format that reads a file that begins so, if it is a table.
-pub(crate) fn table(beginning: &[u8]) -> Option<FormatWord> {
+pub fn table_format(beginning: &[u8]) -> Option<FormatWord> {
     kind(beginning)?.format
 }
 

@@ -16,9 +16,8 @@ use std::sync::Arc;
 use encoding_rs::Encoding;
 use jiff::civil::Date;
 
-pub(crate) use self::format::{
-    Charset, Cut, Delimited, Fixed, Format, Json, JsonField, MOST_COLUMNS, TableFormat,
-};
+pub use self::format::Delimited;
+pub(crate) use self::format::{Charset, Cut, Fixed, Format, Json, JsonField, MOST_COLUMNS, TableFormat};
 pub(crate) use self::inputs::{AMOUNT, CODE, ITEM, Input, MEASURES, STORE, Source, TRANS_DATE};
 pub use self::reference::ReferenceLayout;
 pub(crate) use self::sales::MAX_MEASURES;

@@ -19,7 +19,6 @@ mod formats;
 mod from_rows;
 mod guards;
 mod header;
-mod infer;
 mod key;
 mod kinds;
 mod layout;
@@ -32,6 +31,7 @@ mod position;
 mod radix;
 #[cfg(test)]
 mod read_back;
+pub mod reading;
 mod records;
 mod reference;
 mod rejects;
@@ -63,7 +63,6 @@ pub use date::day_number;
 pub use error::EngineError;
 pub use from_rows::partial_of_rows;
 pub use guards::{FeedGuards, LateLines, SecondFile};
-pub use infer::{Inferred, Sample, Wanted, infer};
 pub use layout::{
     Captured, FeedKind, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, LayoutError,
     Measure, MeasureSpec, ProfileSpec, ReferenceLayout, SalesLayout, SheetSpec, Supersede, Through,

@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::amounts::{Amount, AmountRule};
+pub use self::amounts::{Amount, AmountRule};
 pub(crate) use self::codes::{CodeRule, CodeText};
-pub(crate) use self::dates::DateRule;
-pub(crate) use self::ids::{IdRule, NoId, is_text_for_excel, trimmed};
+pub use self::dates::DateRule;
+pub use self::ids::trimmed;
+pub(crate) use self::ids::{IdRule, NoId, is_text_for_excel};
 
 /// A `[feed.values]` table as written in the settings file. What is left out has its default.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -69,7 +70,7 @@ pub enum NegativeForm {
 
 impl NegativeForm {
     /// Returns the word for it in the settings.
-    pub(crate) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Before => "-",
             Self::Trailing => "trailing",
@@ -210,7 +211,7 @@ impl IdsSpec {
 }
 
 /// Returns the text of an amount, a code or a date without the blanks around it.
-pub(crate) fn without_blanks(text: &str) -> &str {
+pub fn without_blanks(text: &str) -> &str {
     text.trim_matches([' ', '\u{a0}', '\u{2007}', '\u{202f}', '\u{200b}', '\u{feff}'])
 }
 

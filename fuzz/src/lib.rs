@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gristmill_engine::{
     Archive, ArchiveError, Budget, Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec,
-    FieldSpec, FormatWord, HeaderRule, NegativeForm, Outcome, Outputs, PositionSpec, Sample, Scratch,
-    TotalPosition, TrailerSpec, Wanted, convert, convert_in_order, preview,
+    FieldSpec, FormatWord, HeaderRule, NegativeForm, Outcome, Outputs, PositionSpec, Scratch, TotalPosition,
+    TrailerSpec, convert, convert_in_order, preview,
 };
+use gristmill_infer::{Sample, Wanted};
 
 /// What is called with bytes.
 pub type Target = fn(&[u8]);
@@ -273,7 +274,7 @@ pub fn infer(bytes: &[u8]) {
         feed: "sales".to_owned(),
         profile: None,
     };
-    let inferred = gristmill_engine::infer(std::slice::from_ref(&sample), &wanted);
+    let inferred = gristmill_infer::infer(std::slice::from_ref(&sample), &wanted);
     assert!(
         !inferred.settings.is_empty() || !inferred.questions.is_empty(),
         "nothing is said"

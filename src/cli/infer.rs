@@ -8,9 +8,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use gristmill_engine::{
-    Budget, Conversion, ConversionReport, EngineError, FeedLayout, Inferred, Outputs, Sample, Scratch,
-    Wanted, convert, convert_in_order, infer,
+    Budget, Conversion, ConversionReport, EngineError, FeedLayout, Outputs, Scratch, convert,
+    convert_in_order,
 };
+use gristmill_infer::{Inferred, Sample, Wanted, infer};
 use gristmill_state::{Clock, SystemClock};
 use gristmill_watcher::OwnFiles;
 use serde::Serialize;

@@ -10,7 +10,7 @@ use std::io::{self, Cursor, Read};
 pub(crate) use self::objects::Objects;
 pub(crate) use self::template::{Cell, CellKind};
 pub(super) use self::tree::decimal;
-pub(crate) use self::values::{Value, values};
+pub use self::values::{Value, json_objects};
 use super::lines::Ending;
 use super::record::{Record, Records};
 use crate::layout::Json;

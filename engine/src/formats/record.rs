@@ -4,12 +4,13 @@ use std::io;
 
 use super::lines::Ending;
 use crate::containers::Unreadable;
-use crate::fields::Fields;
+use crate::fields::{Fields, Typed};
 use crate::rejects::Reason;
+use crate::text::MAX_LINE;
 
 /// A record of a file.
 #[derive(Default)]
-pub(crate) struct Record {
+pub struct Record {
     /// Its text as it stands in the file, without what ends it.
     pub(crate) text: Vec<u8>,
     /// Its fields, if it has no fault.
@@ -49,6 +50,26 @@ pub(super) fn unreadable(reason: String) -> io::Error {
 }
 
 impl Record {
+    /// Returns its text as it stands in the file, without what ends it. Of a record that is too long, it is the beginning.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Returns its fields, in order.
+    pub fn fields(&self) -> impl Iterator<Item = &[u8]> {
+        self.fields.iter()
+    }
+
+    /// Returns whether the field at a position, from 0, is a number of a format that has such.
+    pub fn is_number(&self, position: usize) -> bool {
+        self.fields.typed(position) == Typed::Number
+    }
+
+    /// Returns whether it has all of its fields, and is not longer than a record may be.
+    pub fn is_whole(&self) -> bool {
+        self.fault.is_none() && self.too_long.is_none() && self.text.len() < MAX_LINE
+    }
+
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.fields.clear();

@@ -58,14 +58,15 @@ pub(crate) enum TableFormat {
 
 /// Text with a delimiter between fields.
 #[derive(Clone, Debug)]
-pub(crate) struct Delimited {
-    pub(crate) delimiter: Box<[u8]>,
+pub struct Delimited {
+    /// What stands between fields.
+    pub delimiter: Box<[u8]>,
     /// The character around fields that hold a delimiter.
-    pub(crate) quote: Option<u8>,
+    pub quote: Option<u8>,
     /// The character before a quote in a quoted field, where quotes are not doubled.
-    pub(crate) escape: Option<u8>,
+    pub escape: Option<u8>,
     /// Whether a quoted field may go over several lines.
-    pub(crate) joins_lines: bool,
+    pub joins_lines: bool,
 }
 
 /// Text whose fields have fixed positions.

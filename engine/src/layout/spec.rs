@@ -162,7 +162,7 @@ pub enum FormatWord {
 
 impl FormatWord {
     /// Returns the word itself, as it stands in the settings.
-    pub(crate) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Delimited => "delimited",
             Self::Fixed => "fixed",

@@ -6,8 +6,10 @@ use std::io::{self, Read};
 
 /// A code page of EBCDIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ebcdic {
+pub enum Ebcdic {
+    /// The usual one.
     Cp037,
+    /// That of Unix on mainframes.
     Cp1047,
 }
 
@@ -62,8 +64,14 @@ impl Ebcdic {
         characters
     }
 
+    /// Decodes a text.
+    pub fn decode(self, bytes: &[u8]) -> String {
+        let characters = self.characters();
+        bytes.iter().map(|byte| characters[usize::from(*byte)]).collect()
+    }
+
     /// Returns whether the code pages read a byte as different characters.
-    pub(crate) fn differs(byte: u8) -> bool {
+    pub fn differs(byte: u8) -> bool {
         CP1047.iter().any(|(other, _)| *other == byte)
     }
 
@@ -145,6 +153,7 @@ mod tests {
             PageReader::new(&bytes[..], page.characters())
                 .read_to_string(&mut text)
                 .unwrap();
+            assert_eq!(page.decode(&bytes), text);
             text
         };
         assert_eq!(read(Ebcdic::Cp037), "COLA 12.5{}\n[\u{fffd}");

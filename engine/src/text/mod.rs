@@ -8,7 +8,8 @@ mod units;
 mod whole_text;
 
 pub(crate) use self::dos::Dos;
-pub(crate) use self::ebcdic::{Ebcdic, PageReader};
+pub use self::ebcdic::Ebcdic;
+pub(crate) use self::ebcdic::PageReader;
 #[cfg(test)]
 pub(crate) use self::line_ends::tests as line_ends_tests;
 pub(crate) use self::line_ends::unify;

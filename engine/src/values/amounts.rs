@@ -24,8 +24,10 @@ pub struct AmountRule {
 
 /// What the text of an amount says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Amount {
+pub enum Amount {
+    /// There is one.
     Cents {
+        /// Its cents.
         cents: i64,
         /// Whether places that were not zeros were rounded.
         is_rounded: bool,
@@ -44,7 +46,8 @@ const MOST_DIGITS: usize = 36;
 const MINUS: [char; 4] = ['\u{2212}', '\u{2013}', '\u{fe63}', '\u{ff0d}'];
 
 impl AmountRule {
-    pub(crate) fn new(spec: &ValuesSpec) -> Result<Self, Problem> {
+    /// Checks how amounts are written.
+    pub fn new(spec: &ValuesSpec) -> Result<Self, Problem> {
         let decimal = match spec.decimal.as_deref() {
             None | Some(".") => '.',
             Some(",") => ',',
@@ -153,7 +156,7 @@ impl AmountRule {
     }
 
     /// Reads an amount. `None` if the text is neither an amount nor listed as none.
-    pub(crate) fn read(&self, text: &[u8]) -> Option<Amount> {
+    pub fn read(&self, text: &[u8]) -> Option<Amount> {
         // Nearly every amount of most files: nothing else can be meant.
         if self.is_usual
             && self.is_short_usual

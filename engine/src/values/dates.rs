@@ -62,7 +62,7 @@ const MONTHS: [&str; 12] = [
 
 impl DateRule {
     /// Checks the forms. `has_times` says that dates have a time of day whatever their form.
-    pub(crate) fn new(spec: &ValuesSpec, has_times: bool) -> Result<Self, Problem> {
+    pub fn new(spec: &ValuesSpec, has_times: bool) -> Result<Self, Problem> {
         let usual = ["%Y-%m-%d".to_owned()];
         let written = spec.dates.as_deref().unwrap_or(&usual);
         let fail = |problem| ("values.dates", problem);
@@ -106,7 +106,7 @@ impl DateRule {
     }
 
     /// Returns the day number of a date. `None` if no form reads it, or if it is no day of the years 1 to 9999.
-    pub(crate) fn read(&self, text: &[u8]) -> Option<i32> {
+    pub fn read(&self, text: &[u8]) -> Option<i32> {
         let (day, minute) = self.day_and_minute(without_blanks(std::str::from_utf8(text).ok()?))?;
         self.business_day(day, minute)
     }
@@ -128,7 +128,7 @@ impl DateRule {
     }
 
     /// Returns the calendar day of a date and, if it has a time of day, the minutes since midnight.
-    pub(crate) fn day_and_minute(&self, text: &str) -> Option<(i32, Option<u32>)> {
+    pub fn day_and_minute(&self, text: &str) -> Option<(i32, Option<u32>)> {
         self.forms.iter().find_map(|form| form.read(text))
     }
 }

@@ -149,7 +149,7 @@ pub(crate) fn without_excel_mark(id: &str) -> &str {
 }
 
 /// Returns a text without blanks, and characters that are not seen, at its ends.
-pub(crate) fn trimmed(text: &str) -> &str {
+pub fn trimmed(text: &str) -> &str {
     // A NUL is no blank but the trace of lost data.
     text.trim_matches(|c: char| c != '\0' && (c == ' ' || is_unseen(c)))
 }

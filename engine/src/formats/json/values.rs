@@ -5,20 +5,23 @@ use std::ops::Range;
 use super::tree::{Tree, decimal, parse, unescaped};
 use super::{Json, JsonRecords};
 
-/// A value.
+/// A value of JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Value {
+pub enum Value {
     /// Null, true or false.
     Empty,
+    /// A text, without its escapes.
     Text(String),
-    /// Without an exponent.
+    /// A number, without an exponent.
     Number(String),
+    /// The elements of an array.
     List(Vec<Value>),
+    /// The members of an object, in their order.
     Object(Vec<(String, Value)>),
 }
 
 /// Returns the first objects of a text, and how many of its records are none.
-pub(crate) fn values(text: &[u8], most: usize) -> (Vec<Value>, u64) {
+pub fn json_objects(text: &[u8], most: usize) -> (Vec<Value>, u64) {
     let json = Json {
         explode: Vec::new(),
         fields: Vec::new(),

@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::delimited::{Line, usual_width};
-use super::role::Role;
-use super::words;
-use crate::header::is_name;
+use gristmill_engine::reading::is_name;
+
+use crate::delimited::{Line, usual_width};
+use crate::role::Role;
+use crate::words;
 
 /// The lines among which a header is looked for.
 const FIRST: u64 = 20;
 
 /// Where a column is, as the settings say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ColumnPosition {
+pub(crate) enum ColumnPosition {
     /// By its number, from 1.
     Column(usize),
     /// By its first character, from 1, and how many there are.
@@ -23,58 +24,58 @@ pub(super) enum ColumnPosition {
 
 /// A row: the file that it is in, and its cells.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
-    pub(super) file: usize,
-    pub(super) cells: Vec<String>,
+pub(crate) struct Row {
+    pub(crate) file: usize,
+    pub(crate) cells: Vec<String>,
 }
 
 /// A header.
 #[derive(Clone, Debug)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// Its line.
-    pub(super) line: u64,
-    pub(super) names: Vec<String>,
+    pub(crate) line: u64,
+    pub(crate) names: Vec<String>,
     /// Whether each file that has rows has one.
-    pub(super) is_everywhere: bool,
+    pub(crate) is_everywhere: bool,
     /// Whether it stands in the same line of each.
-    pub(super) is_steady: bool,
+    pub(crate) is_steady: bool,
 }
 
 /// Records of other kinds than rows.
 #[derive(Clone, Debug)]
-pub(super) struct Kinds {
+pub(crate) struct Kinds {
     /// The kinds of rows.
-    pub(super) rows: Vec<String>,
+    pub(crate) rows: Vec<String>,
     /// The records of each other kind, with how many rows stand between it and the one of its kind before.
-    pub(super) others: BTreeMap<String, Vec<Other>>,
+    pub(crate) others: BTreeMap<String, Vec<Other>>,
 }
 
 /// A record of another kind.
 #[derive(Clone, Debug)]
-pub(super) struct Other {
-    pub(super) file: usize,
-    pub(super) cells: Vec<String>,
+pub(crate) struct Other {
+    pub(crate) file: usize,
+    pub(crate) cells: Vec<String>,
     /// The rows before it, from the last record of this kind on: numbers in the list of rows.
-    pub(super) rows: std::ops::Range<usize>,
+    pub(crate) rows: std::ops::Range<usize>,
 }
 
 /// What was made of lines.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Grid {
-    pub(super) rows: Vec<Row>,
-    pub(super) width: usize,
-    pub(super) header: Option<Header>,
-    pub(super) kinds: Option<Kinds>,
+pub(crate) struct Grid {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) width: usize,
+    pub(crate) header: Option<Header>,
+    pub(crate) kinds: Option<Kinds>,
     /// Lines that begin with `--` and read as rows.
-    pub(super) dashed: Vec<String>,
+    pub(crate) dashed: Vec<String>,
     /// Marks with which lines begin that are no rows, and how many of them there are.
-    pub(super) marks: Vec<(char, u64)>,
+    pub(crate) marks: Vec<(char, u64)>,
     /// Lines that are none of these.
-    pub(super) others: u64,
+    pub(crate) others: u64,
 }
 
 /// Makes rows of lines.
-pub(super) fn of_lines(lines: &[Line]) -> Grid {
+pub(crate) fn of_lines(lines: &[Line]) -> Grid {
     let lines: Vec<&Line> = lines.iter().filter(|line| !line.is_blank()).collect();
     match kinds(&lines) {
         Some(grid) => grid,
@@ -83,7 +84,7 @@ pub(super) fn of_lines(lines: &[Line]) -> Grid {
 }
 
 /// Makes rows of the rows of tables, which are of one kind.
-pub(super) fn of_table(lines: &[Line]) -> Grid {
+pub(crate) fn of_table(lines: &[Line]) -> Grid {
     let lines: Vec<&Line> = lines.iter().filter(|line| !line.is_blank()).collect();
     rows(&lines)
 }
@@ -327,7 +328,7 @@ fn kinds(lines: &[&Line]) -> Option<Grid> {
 
 impl ColumnPosition {
     /// Returns how many characters it has, if it is made of some.
-    pub(super) fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         match self {
             Self::Characters(_, length) => *length,
             Self::Column(_) | Self::Path(_) => 0,

@@ -2,7 +2,7 @@
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     Store,
     Amount,
     Code,
@@ -11,11 +11,11 @@ pub(super) enum Role {
 }
 
 /// All roles, in the order of a layout's inputs.
-pub(super) const ROLES: [Role; 5] = [Role::Store, Role::Amount, Role::Code, Role::Item, Role::Date];
+pub(crate) const ROLES: [Role; 5] = [Role::Store, Role::Amount, Role::Code, Role::Item, Role::Date];
 
 impl Role {
     /// Returns its name in the settings.
-    pub(super) fn field(self) -> &'static str {
+    pub(crate) fn field(self) -> &'static str {
         match self {
             Self::Store => "store_id",
             Self::Amount => "amount",

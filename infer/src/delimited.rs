@@ -1,41 +1,40 @@
 //! Delimited text: which delimiter, and what quotes mean.
 
-use crate::formats::{self, Record};
-use crate::layout::Delimited;
+use gristmill_engine::reading::{Delimited, read_delimited};
 
 /// A record of a sample.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
-    pub(super) file: usize,
+pub(crate) struct Line {
+    pub(crate) file: usize,
     /// Its number in the file, from 1.
-    pub(super) number: u64,
-    pub(super) text: String,
+    pub(crate) number: u64,
+    pub(crate) text: String,
     /// `None` if it cannot be cut.
-    pub(super) fields: Option<Vec<String>>,
+    pub(crate) fields: Option<Vec<String>>,
 }
 
 impl Line {
-    pub(super) fn is_blank(&self) -> bool {
+    pub(crate) fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
     }
 
-    pub(super) fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.fields.as_ref().map_or(0, Vec::len)
     }
 }
 
 /// How text is cut, as the settings say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Dialect {
-    pub(super) delimiter: String,
-    pub(super) quote: Option<u8>,
-    pub(super) escape: Option<u8>,
-    pub(super) joins_lines: bool,
+pub(crate) struct Dialect {
+    pub(crate) delimiter: String,
+    pub(crate) quote: Option<u8>,
+    pub(crate) escape: Option<u8>,
+    pub(crate) joins_lines: bool,
 }
 
 impl Dialect {
     /// Returns the usual way with a delimiter.
-    pub(super) fn usual(delimiter: &str) -> Self {
+    pub(crate) fn usual(delimiter: &str) -> Self {
         Self {
             delimiter: delimiter.to_owned(),
             quote: Some(b'"'),
@@ -45,7 +44,7 @@ impl Dialect {
     }
 
     /// Reads the first `most` records of each text.
-    pub(super) fn read(&self, texts: &[String], most: usize) -> Vec<Line> {
+    pub(crate) fn read(&self, texts: &[String], most: usize) -> Vec<Line> {
         let rule = Delimited {
             delimiter: self.delimiter.as_bytes().into(),
             quote: self.quote,
@@ -54,21 +53,17 @@ impl Dialect {
         };
         let mut lines = Vec::new();
         for (file, text) in texts.iter().enumerate() {
-            let mut records = formats::delimited(text.as_bytes(), &rule);
-            let mut record = Record::default();
             let mut number = 0;
-            // Reading from memory does not fail.
-            while number < most as u64 && matches!(records.next(&mut record), Ok(true)) {
+            read_delimited(text, &rule, most, |record| {
                 number += 1;
-                let is_whole = record.fault.is_none() && record.too_long.is_none();
-                let fields = record.fields.iter().map(|field| unmarked(field).to_owned());
+                let fields = record.fields().map(|field| unmarked(field).to_owned());
                 lines.push(Line {
                     file,
                     number,
-                    text: unmarked(&record.text).to_owned(),
-                    fields: is_whole.then(|| fields.collect()),
+                    text: unmarked(record.text()).to_owned(),
+                    fields: record.is_whole().then(|| fields.collect()),
                 });
-            }
+            });
         }
         lines
     }
@@ -82,7 +77,7 @@ fn unmarked(text: &[u8]) -> &str {
 }
 
 /// Returns the first lines of texts, whatever is in them.
-pub(super) fn lines(texts: &[String], most: usize) -> Vec<Line> {
+pub(crate) fn lines(texts: &[String], most: usize) -> Vec<Line> {
     let whole = Dialect {
         delimiter: "\u{0}\u{1}\u{0}".to_owned(),
         quote: None,
@@ -93,7 +88,7 @@ pub(super) fn lines(texts: &[String], most: usize) -> Vec<Line> {
 }
 
 /// Returns the delimiters that the lines may have, the longer ones first.
-pub(super) fn delimiters(lines: &[Line]) -> Vec<String> {
+pub(crate) fn delimiters(lines: &[Line]) -> Vec<String> {
     const SINGLE: [&str; 8] = ["\t", ";", ",", "|", "~", "^", "\u{1f}", ":"];
     let lines: Vec<&Line> = lines.iter().filter(|line| !line.is_blank()).take(300).collect();
     let mut found: Vec<String> = Vec::new();
@@ -139,7 +134,7 @@ pub(super) fn delimiters(lines: &[Line]) -> Vec<String> {
 
 /// Finds what quotes mean: of the ways that cut the most records into as many fields as most have, the most usual one.
 /// Returns what speaks for it.
-pub(super) fn quoting(delimiter: &str, texts: &[String], most: usize) -> (Dialect, String) {
+pub(crate) fn quoting(delimiter: &str, texts: &[String], most: usize) -> (Dialect, String) {
     let usual = Dialect::usual(delimiter);
     if !texts.iter().any(|text| text.contains('"')) && !is_quoted_singly(delimiter, texts) {
         return (usual, String::new());
@@ -203,7 +198,7 @@ fn faults(lines: &[Line]) -> u64 {
 }
 
 /// Returns how many fields most records have.
-pub(super) fn usual_width<'l>(lines: impl Iterator<Item = &'l Line>) -> usize {
+pub(crate) fn usual_width<'l>(lines: impl Iterator<Item = &'l Line>) -> usize {
     let mut counts = std::collections::BTreeMap::new();
     for line in lines.filter(|line| line.fields.is_some()) {
         *counts.entry(line.width()).or_insert(0_u64) += 1;

@@ -1,14 +1,15 @@
 //! Writes where the fields are: by the header's names, by positions, or in the file's name.
 
-use super::Way;
-use super::draft::{SettingsTable, grouped, list, quoted, share};
-use super::grid::{ColumnPosition, Header};
-use super::role::{ROLES, Role};
-use super::task::Task;
-use crate::header::is_name;
+use gristmill_engine::reading::is_name;
+
+use crate::Way;
+use crate::draft::{SettingsTable, grouped, list, quoted, share};
+use crate::grid::{ColumnPosition, Header};
+use crate::role::{ROLES, Role};
+use crate::task::Task;
 
 /// Writes `header_line`, `columns` and the fields.
-pub(super) fn write(task: &mut Task<'_>) {
+pub(crate) fn write(task: &mut Task<'_>) {
     if let Some(header) = task.best.grid.header.clone() {
         with_header(task, &header);
     } else {

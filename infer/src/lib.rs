@@ -26,14 +26,15 @@ mod values;
 mod words;
 mod write;
 
-pub use self::sample::Sample;
+use gristmill_engine::{FeedSpec, FormatWord};
 
-use self::column::Column;
-use self::delimited::Dialect;
-use self::grid::{ColumnPosition, Grid};
-use self::names::Names;
-use self::roles::{Elsewhere, Roles};
-use crate::layout::{FeedSpec, FormatWord};
+pub use sample::Sample;
+
+use crate::column::Column;
+use crate::delimited::Dialect;
+use crate::grid::{ColumnPosition, Grid};
+use crate::names::Names;
+use crate::roles::{Elsewhere, Roles};
 
 /// What settings are wanted.
 #[derive(Clone, Debug)]

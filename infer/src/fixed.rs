@@ -1,8 +1,11 @@
 //! Fixed positions: how long a record is, and where its fields begin, by what stands at each position in all records.
 
-use super::delimited::Line;
-use super::grid::{ColumnPosition, Grid, Row};
-use crate::values::{DateRule, ValuesSpec};
+use gristmill_engine::ValuesSpec;
+use gristmill_engine::reading::DateRule;
+
+use crate::dates::TILL_DAYS;
+use crate::delimited::Line;
+use crate::grid::{ColumnPosition, Grid, Row};
 
 /// The shortest and the longest record without line ends that is looked for.
 const LENGTHS: std::ops::RangeInclusive<usize> = 12..=1024;
@@ -10,14 +13,14 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 12..=1024;
 const MOST: usize = 2_000;
 
 /// Records of fixed positions.
-pub(super) struct Fixed {
+pub(crate) struct Fixed {
     /// Their length, if nothing ends them.
-    pub(super) record_length: Option<usize>,
-    pub(super) grid: Grid,
-    pub(super) positions: Vec<ColumnPosition>,
+    pub(crate) record_length: Option<usize>,
+    pub(crate) grid: Grid,
+    pub(crate) positions: Vec<ColumnPosition>,
     /// How many records have the usual length.
-    pub(super) whole: u64,
-    pub(super) all: u64,
+    pub(crate) whole: u64,
+    pub(crate) all: u64,
 }
 
 /// What stands at a position in all records: shares of them.
@@ -29,7 +32,7 @@ struct Position {
 }
 
 /// Reads texts as records of fixed positions.
-pub(super) fn read(texts: &[String], lines: &[Line]) -> Option<Fixed> {
+pub(crate) fn read(texts: &[String], lines: &[Line]) -> Option<Fixed> {
     let filled = lines.iter().filter(|line| !line.is_blank());
     let filled: Vec<(usize, Vec<char>)> = filled
         .map(|line| (line.file, line.text.chars().collect()))
@@ -195,9 +198,8 @@ fn dates(records: &[&[char]], length: usize) -> Vec<(usize, usize)> {
                 .all(|(from, to)| start + width <= *from || start >= *to);
             let is_date = |record: &&&[char]| {
                 let text: String = record[start..start + width].iter().collect();
-                // 1990-01-01 to 2099-12-31.
                 rule.read(text.as_bytes())
-                    .is_some_and(|day| (7_305..=47_481).contains(&day))
+                    .is_some_and(|day| TILL_DAYS.contains(&day))
                     && !text.contains(' ')
             };
             // A few are enough to tell most places that are none.

@@ -1,14 +1,15 @@
 //! Writes what was found as settings.
 
-use super::draft::{Draft, SettingsTable, grouped, list, quoted, share};
-use super::names::Names;
-use super::role::{ROLES, Role};
-use super::sample::{Found, Sample};
-use super::task::Task;
-use super::{Candidate, Inferred, Wanted, Way, codes, fields, kinds, values};
-use crate::layout::{FeedSpec, FormatWord};
+use gristmill_engine::{FeedSpec, FormatWord};
 
-pub(super) fn write(
+use crate::draft::{Draft, SettingsTable, grouped, list, quoted, share};
+use crate::names::Names;
+use crate::role::{ROLES, Role};
+use crate::sample::{Found, Sample};
+use crate::task::Task;
+use crate::{Candidate, Inferred, Wanted, Way, codes, fields, kinds, values};
+
+pub(crate) fn write(
     best: &Candidate,
     names: &Names,
     encoding: &Found,

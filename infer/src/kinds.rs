@@ -1,13 +1,14 @@
 //! Writes which kinds of records there are, what rows take from others, and which of them is a trailer.
 
-use super::column::Column;
-use super::draft::{SettingsTable, list, quoted};
-use super::grid::{Kinds, Other};
-use super::role::Role;
-use super::task::Task;
-use crate::values::{Amount, AmountRule};
+use gristmill_engine::reading::{Amount, AmountRule};
 
-pub(super) fn write(task: &mut Task<'_>) {
+use crate::column::Column;
+use crate::draft::{SettingsTable, list, quoted};
+use crate::grid::{Kinds, Other};
+use crate::role::Role;
+use crate::task::Task;
+
+pub(crate) fn write(task: &mut Task<'_>) {
     let Some(kinds) = task.best.grid.kinds.clone() else {
         return;
     };
@@ -134,7 +135,7 @@ fn carry(task: &mut Task<'_>, kind: &str, records: &[Other], carried: &mut Vec<(
 }
 
 /// Writes the form of dates that stand in records of another kind.
-fn dates(task: &mut Task<'_>, date: &super::dates::DateGuess) {
+fn dates(task: &mut Task<'_>, date: &crate::dates::DateGuess) {
     match &date.readings[..] {
         [reading] if reading.forms != ["%Y-%m-%d"] => {
             task.draft.set(
@@ -219,7 +220,7 @@ fn trailer(task: &Task<'_>, kind: &str, records: &[Other]) -> Option<Trailer> {
     if counts.is_some() || sums.is_some() {
         let proof = format!(
             "{} say rightly how many rows come before them, or what they add up to",
-            super::draft::share(records.len() as u64, records.len() as u64)
+            crate::draft::share(records.len() as u64, records.len() as u64)
         );
         return Some(Trailer::Proven(kind.to_owned(), value(counts, sums), proof));
     }

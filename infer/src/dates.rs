@@ -1,11 +1,13 @@
 //! Which forms read the dates of a column, and between which of them its values cannot decide.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
-use super::distinct::Values;
-use crate::date::{days, from_days};
-use crate::values::{DateRule, ValuesSpec, without_blanks};
+use gristmill_engine::ValuesSpec;
+use gristmill_engine::reading::{DateRule, from_days, without_blanks};
+
+use crate::distinct::Values;
 
 /// Forms of days, the more usual ones first.
 const DAYS: [&str; 36] = [
@@ -63,6 +65,9 @@ const TIMES: [&str; 12] = [
     " %I:%M%p",
 ];
 
+/// The days on which tills have been in use: 1990-01-01 to 2099-12-31.
+pub(crate) const TILL_DAYS: RangeInclusive<i32> = 7_305..=47_481;
+
 /// Sales before this time of day may belong to the day before.
 const EARLY: u32 = 6 * 60;
 
@@ -103,31 +108,31 @@ static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
 
 /// A choice of forms that read a column.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reading {
-    pub(super) forms: Vec<String>,
-    pub(super) first: i32,
-    pub(super) last: i32,
+pub(crate) struct Reading {
+    pub(crate) forms: Vec<String>,
+    pub(crate) first: i32,
+    pub(crate) last: i32,
 }
 
 /// What the dates of a column may be.
 #[derive(Clone, Debug)]
-pub(super) struct DateGuess {
+pub(crate) struct DateGuess {
     /// The readings, all of which read the same values; more than one if the values cannot decide.
-    pub(super) readings: Vec<Reading>,
+    pub(crate) readings: Vec<Reading>,
     /// How many records have such a date.
-    pub(super) read: u64,
-    pub(super) of: u64,
+    pub(crate) read: u64,
+    pub(crate) of: u64,
     /// Whether the values are digits alone, which may be something else.
-    pub(super) is_bare: bool,
+    pub(crate) is_bare: bool,
     /// Records with a time after midnight and before six.
-    pub(super) early: u64,
+    pub(crate) early: u64,
     /// The value that is read in several ways.
-    pub(super) example: String,
+    pub(crate) example: String,
 }
 
 impl Reading {
     /// Says which days these are.
-    pub(super) fn span(&self) -> String {
+    pub(crate) fn span(&self) -> String {
         match self.first == self.last {
             true => format!("the day is then {}", from_days(self.first)),
             false => format!(
@@ -147,7 +152,7 @@ struct Shape<'v> {
 }
 
 /// Returns what the dates of a column may be. `None` if they are no dates.
-pub(super) fn guess(values: &Values) -> Option<DateGuess> {
+pub(crate) fn guess(values: &Values) -> Option<DateGuess> {
     let mut shapes: BTreeMap<String, Shape<'_>> = BTreeMap::new();
     for (text, count) in &values.list {
         let shape = shapes.entry(shape(text)).or_insert_with(|| Shape {
@@ -306,11 +311,10 @@ fn classes(values: &[(&str, u64)]) -> Vec<Vec<usize>> {
     classes
 }
 
-/// Returns the day of a text, if it is one on which tills have been in use.
+/// Returns the day of a text, if tills have been in use then.
 fn day(form: &Form, text: &str) -> Option<i32> {
     let (day, _) = form.rule.day_and_minute(without_blanks(text))?;
-    let (first, last) = (days(1990, 1, 1)?, days(2099, 12, 31)?);
-    (first..=last).contains(&day).then_some(day)
+    TILL_DAYS.contains(&day).then_some(day)
 }
 
 /// Returns the forms that read all shapes if the open mark has the chosen order.

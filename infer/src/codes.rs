@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use super::amounts::AmountGuess;
-use super::column::Column;
-use super::distinct::Values;
-use super::draft::{SettingsTable, grouped, list, quoted, toml_key};
-use super::grid::ColumnPosition;
-use super::role::Role;
-use super::roles::is_small_number;
-use super::task::Task;
-use super::{Candidate, words};
-use crate::amount::format_cents;
-use crate::layout::{FeedSpec, MeasureSpec};
-use crate::values::{Amount, AmountRule};
+use gristmill_engine::reading::{Amount, AmountRule};
+use gristmill_engine::{FeedSpec, MeasureSpec, format_cents};
+
+use crate::amounts::AmountGuess;
+use crate::column::Column;
+use crate::distinct::Values;
+use crate::draft::{SettingsTable, grouped, list, quoted, toml_key};
+use crate::grid::ColumnPosition;
+use crate::role::Role;
+use crate::roles::is_small_number;
+use crate::task::Task;
+use crate::{Candidate, words};
 
 /// The columns of the warehouse, in the order of sale, tax and discount, and their usual codes.
 const USUAL: [(&str, i32); 3] = [("sale_amount", 4), ("tax_amount", 5), ("discount_amount", 6)];
 
 /// Returns how the amounts of the samples are written, in whatever columns they are.
-pub(super) fn amounts(best: &Candidate) -> Option<AmountGuess> {
+pub(crate) fn amounts(best: &Candidate) -> Option<AmountGuess> {
     let Some(wide) = best.roles.wide else {
         return best
             .roles
@@ -30,10 +30,10 @@ pub(super) fn amounts(best: &Candidate) -> Option<AmountGuess> {
     let all = columns.iter().flat_map(|column| &column.values.list);
     let texts = all.flat_map(|(text, count)| std::iter::repeat_n(text.as_str(), *count as usize));
     let typed = columns.iter().map(|column| column.typed).sum();
-    super::amounts::guess(&Values::of(texts), typed, false)
+    crate::amounts::guess(&Values::of(texts), typed, false)
 }
 
-pub(super) fn write(task: &mut Task<'_>) {
+pub(crate) fn write(task: &mut Task<'_>) {
     if task.best.roles.wide.is_some() {
         return side_by_side(task);
     }

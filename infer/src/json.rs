@@ -1,33 +1,34 @@
 //! JSON: which arrays hold the records, and which paths lead to their fields.
 
-use super::grid::{ColumnPosition, Grid, Row};
-use crate::formats::{Value, values};
+use gristmill_engine::reading::{Value, json_objects};
+
+use crate::grid::{ColumnPosition, Grid, Row};
 
 /// The most paths of a record.
 const MOST_PATHS: usize = 100;
 
 /// The objects of all samples.
-pub(super) struct Objects {
+pub(crate) struct Objects {
     objects: Vec<(usize, Value)>,
     /// Records that are no objects.
-    pub(super) others: u64,
+    pub(crate) others: u64,
 }
 
 /// The records of some arrays.
-pub(super) struct Exploded {
+pub(crate) struct Exploded {
     /// The arrays, as the settings write them; `None` if each object is a record.
-    pub(super) explode: Option<String>,
-    pub(super) grid: Grid,
-    pub(super) positions: Vec<ColumnPosition>,
+    pub(crate) explode: Option<String>,
+    pub(crate) grid: Grid,
+    pub(crate) positions: Vec<ColumnPosition>,
     /// For each position, how many values are numbers.
-    pub(super) typed: Vec<u64>,
+    pub(crate) typed: Vec<u64>,
 }
 
 /// A value at the end of a path: the path, its text, and whether it is a number.
 type Leaf = (String, String, bool);
 
 /// Reads the objects of texts, if that is what they hold.
-pub(super) fn objects(texts: &[String], most: usize) -> Option<Objects> {
+pub(crate) fn objects(texts: &[String], most: usize) -> Option<Objects> {
     let begins = |text: &String| {
         text.trim_start_matches('\u{feff}')
             .trim_start()
@@ -42,7 +43,7 @@ pub(super) fn objects(texts: &[String], most: usize) -> Option<Objects> {
         others: 0,
     };
     for (file, text) in texts.iter().enumerate() {
-        let (found, others) = values(text.trim_start_matches('\u{feff}').as_bytes(), most);
+        let (found, others) = json_objects(text.trim_start_matches('\u{feff}').as_bytes(), most);
         all.objects.extend(found.into_iter().map(|object| (file, object)));
         all.others += others;
     }
@@ -51,7 +52,7 @@ pub(super) fn objects(texts: &[String], most: usize) -> Option<Objects> {
 
 impl Objects {
     /// Returns the records of each chain of arrays, those of the objects themselves first.
-    pub(super) fn explode(&self) -> Vec<Exploded> {
+    pub(crate) fn explode(&self) -> Vec<Exploded> {
         let mut chains: Vec<Vec<String>> = vec![Vec::new()];
         for (_, object) in self.objects.iter().take(200) {
             find_chains(object, &[], "", &mut chains);

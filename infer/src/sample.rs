@@ -1,15 +1,12 @@
 //! The beginning of a file, unpacked: what is looked at, and what is read again under the settings that were found.
 
 use std::borrow::Cow;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read};
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-use crate::archives::is_archive;
-use crate::containers::{self, BEGINNING, Container};
-use crate::kinds;
-use crate::layout::FormatWord;
-use crate::text::{Ebcdic, PageReader};
+use gristmill_engine::FormatWord;
+use gristmill_engine::reading::{Ebcdic, is_archive, refusal, table_format, unpacked, unreadable};
 
 /// The beginning of a file of a store.
 #[derive(Clone, Debug)]
@@ -17,19 +14,19 @@ pub struct Sample {
     /// The file's name, which patterns are made for.
     pub name: String,
     /// Its bytes, unpacked.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Whether there is more than was read.
-    pub(super) is_cut: bool,
+    pub(crate) is_cut: bool,
     /// How it is packed.
-    pub(super) packed: Option<&'static str>,
+    pub(crate) packed: Option<&'static str>,
     /// Whether it is an archive.
     is_archive: bool,
     /// Whether it is in one, so that its whole name begins with that of the archive.
-    pub(super) is_member: bool,
+    pub(crate) is_member: bool,
     /// The format of a table.
-    pub(super) table: Option<FormatWord>,
+    pub(crate) table: Option<FormatWord>,
     /// Why nothing in it can be read.
-    pub(super) unreadable: Option<String>,
+    pub(crate) unreadable: Option<String>,
 }
 
 /// Tables are looked at as a whole, up to this size.
@@ -37,7 +34,7 @@ const LARGEST_TABLE: usize = 4 << 20;
 
 impl Sample {
     /// Reads up to `most` bytes of a file, counted as they are when they are unpacked.
-    pub fn read(name: &str, mut input: impl Read + Send, most: usize) -> io::Result<Self> {
+    pub fn read(name: &str, input: impl Read + Send, most: usize) -> io::Result<Self> {
         let mut sample = Self {
             name: name.to_owned(),
             bytes: Vec::new(),
@@ -48,28 +45,16 @@ impl Sample {
             table: None,
             unreadable: None,
         };
-        let mut beginning = Vec::new();
-        input
-            .by_ref()
-            .take(BEGINNING as u64)
-            .read_to_end(&mut beginning)?;
-        let container = Container::of(&beginning);
-        let whole = Cursor::new(beginning).chain(input);
-        let mut unpacked: Box<dyn Read + Send + '_> = match container {
-            Some(container) => {
-                sample.packed = Some(container.name());
-                container.open(whole)?
-            }
-            None => Box::new(whole),
-        };
+        let (input, packed) = unpacked(input)?;
+        sample.packed = packed;
         let limit = most as u64 + 1;
-        if let Err(error) = unpacked.by_ref().take(limit).read_to_end(&mut sample.bytes) {
-            sample.unreadable = Some(containers::unreadable(&error).ok_or(error)?);
+        if let Err(error) = input.take(limit).read_to_end(&mut sample.bytes) {
+            sample.unreadable = Some(unreadable(&error).ok_or(error)?);
         }
         if is_archive(&sample.bytes) {
             sample.is_archive = true;
             sample.unreadable = Some("it is an archive in an archive, which is not read".to_owned());
-        } else if let Some(table) = kinds::table(&sample.bytes) {
+        } else if let Some(table) = table_format(&sample.bytes) {
             sample.table = Some(table);
             if sample.bytes.len() > LARGEST_TABLE.min(most) {
                 let largest = LARGEST_TABLE.min(most) >> 20;
@@ -78,7 +63,7 @@ impl Sample {
                 );
                 sample.unreadable = Some(reason);
             }
-        } else if let Some(reason) = kinds::refusal(&sample.bytes, FormatWord::Delimited) {
+        } else if let Some(reason) = refusal(&sample.bytes, FormatWord::Delimited) {
             sample.unreadable = Some(reason);
         }
         sample.is_cut = sample.bytes.len() > most;
@@ -164,19 +149,19 @@ fn whole_array(bytes: &[u8]) -> Vec<u8> {
 
 /// What is known of the encoding of samples.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// The label to write, if it is not the usual one.
-    pub(super) label: Option<&'static str>,
+    pub(crate) label: Option<&'static str>,
     /// How that is known.
-    pub(super) proof: String,
+    pub(crate) proof: String,
     /// What is not known.
-    pub(super) doubt: Option<String>,
+    pub(crate) doubt: Option<String>,
     /// The texts of the samples.
-    pub(super) texts: Vec<String>,
+    pub(crate) texts: Vec<String>,
 }
 
 /// Decodes all samples in the one encoding that fits them.
-pub(super) fn decode(samples: &[Sample]) -> Found {
+pub(crate) fn decode(samples: &[Sample]) -> Found {
     let mut found = Found::default();
     let marked = |sample: &Sample| Encoding::for_bom(&sample.bytes).is_some();
     let mut unmarked = samples.iter().filter(|sample| !marked(sample)).peekable();
@@ -212,12 +197,7 @@ pub(super) fn decode(samples: &[Sample]) -> Found {
                     .decode_without_bom_handling(&sample.bytes[mark..])
                     .0
                     .into_owned(),
-                (Some(ebcdic), None) => {
-                    let mut text = String::new();
-                    // Reading from memory does not fail, and every byte has a character.
-                    let _ = PageReader::new(&sample.bytes[..], ebcdic.characters()).read_to_string(&mut text);
-                    text
-                }
+                (Some(ebcdic), None) => ebcdic.decode(&sample.bytes),
                 (None, None) => plain
                     .unwrap_or(UTF_8)
                     .decode_without_bom_handling(&sample.bytes)

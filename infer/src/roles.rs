@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::column::{Column, bare};
-use super::names::Names;
-use super::role::{ROLES, Role};
-use super::words;
+use crate::column::{Column, bare};
+use crate::names::Names;
+use crate::role::{ROLES, Role};
+use crate::words;
 
 /// A name says more than all values.
 const NAMED: f64 = 20.0;
@@ -17,35 +17,35 @@ const CLOSE: f64 = 0.9;
 
 /// Which columns have which role.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Roles {
-    pub(super) columns: [Option<usize>; 5],
+pub(crate) struct Roles {
+    pub(crate) columns: [Option<usize>; 5],
     /// Columns with sale, tax and discount side by side.
-    pub(super) wide: Option<[Option<usize>; 3]>,
+    pub(crate) wide: Option<[Option<usize>; 3]>,
     /// Roles that another column might have as well, or none: the role and the other column.
-    pub(super) rivals: Vec<(Role, Option<usize>)>,
-    pub(super) score: f64,
+    pub(crate) rivals: Vec<(Role, Option<usize>)>,
+    pub(crate) score: f64,
 }
 
 impl Roles {
-    pub(super) fn column(&self, role: Role) -> Option<usize> {
+    pub(crate) fn column(&self, role: Role) -> Option<usize> {
         self.columns[role as usize]
     }
 }
 
 /// What may stand elsewhere than in a column.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Elsewhere {
-    pub(super) store: bool,
-    pub(super) day: bool,
+pub(crate) struct Elsewhere {
+    pub(crate) store: bool,
+    pub(crate) day: bool,
 }
 
 /// Returns whether a text is a small whole number, as codes are.
-pub(super) fn is_small_number(text: &str) -> bool {
+pub(crate) fn is_small_number(text: &str) -> bool {
     text.len() <= 5 && text.parse::<i32>().is_ok()
 }
 
 /// Finds the roles of columns. `skipped` is the column that says which kind a record is of.
-pub(super) fn assign(
+pub(crate) fn assign(
     columns: &[Column],
     names: &Names,
     elsewhere: Elsewhere,
@@ -151,7 +151,7 @@ fn wide(columns: &[Column]) -> Option<[Option<usize>; 3]> {
 }
 
 /// Returns the last name of a path.
-pub(super) fn last_name(path: &str) -> &str {
+pub(crate) fn last_name(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 

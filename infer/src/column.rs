@@ -1,25 +1,26 @@
 //! One column of the samples: its distinct values, and what they may be.
 
-use super::amounts::{self, AmountGuess};
-use super::dates::{self, DateGuess};
-use super::distinct::Values;
-use crate::values::without_blanks;
+use gristmill_engine::reading::without_blanks;
+
+use crate::amounts::{self, AmountGuess};
+use crate::dates::{self, DateGuess};
+use crate::distinct::Values;
 
 /// A column, with all that its values may be.
 #[derive(Clone, Debug)]
-pub(super) struct Column {
-    pub(super) name: Option<String>,
-    pub(super) values: Values,
+pub(crate) struct Column {
+    pub(crate) name: Option<String>,
+    pub(crate) values: Values,
     /// How many values are numbers of a typed format.
-    pub(super) typed: u64,
+    pub(crate) typed: u64,
     /// For each file, its value there if it has just one, without what does not matter of an id.
-    pub(super) constant: Vec<Option<String>>,
-    pub(super) date: Option<DateGuess>,
-    pub(super) amount: Option<AmountGuess>,
+    pub(crate) constant: Vec<Option<String>>,
+    pub(crate) date: Option<DateGuess>,
+    pub(crate) amount: Option<AmountGuess>,
 }
 
 impl Column {
-    pub(super) fn new(
+    pub(crate) fn new(
         name: Option<String>,
         cells: &[(usize, &str)],
         typed: u64,
@@ -51,7 +52,7 @@ impl Column {
 }
 
 /// Returns an id without blanks, marks for Excel, and zeros before it.
-pub(super) fn bare(text: &str) -> &str {
+pub(crate) fn bare(text: &str) -> &str {
     let text = without_blanks(text);
     let formula = text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
     let digits = formula

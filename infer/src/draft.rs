@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// The table that a key stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum SettingsTable {
+pub(crate) enum SettingsTable {
     Feed,
     Fields,
     Values,
@@ -25,17 +25,17 @@ struct SettingsKey {
 
 /// All keys that were found.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     keys: Vec<SettingsKey>,
     /// What is missing, without which nothing can be read.
-    pub(super) lacks: Vec<String>,
+    pub(crate) lacks: Vec<String>,
     /// What the reader should know.
-    pub(super) notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Draft {
     /// Sets a key for certain.
-    pub(super) fn set(
+    pub(crate) fn set(
         &mut self,
         table: SettingsTable,
         name: &'static str,
@@ -51,7 +51,7 @@ impl Draft {
     }
 
     /// Leaves a key open. An empty value stands for leaving it out. The first choice is the likeliest.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &mut self,
         table: SettingsTable,
         name: &'static str,
@@ -67,12 +67,12 @@ impl Draft {
     }
 
     /// Returns whether a key was set, or asked for.
-    pub(super) fn has(&self, table: SettingsTable, name: &str) -> bool {
+    pub(crate) fn has(&self, table: SettingsTable, name: &str) -> bool {
         self.keys.iter().any(|key| key.table == table && key.name == name)
     }
 
     /// Returns what is not known.
-    pub(super) fn questions(&self) -> Vec<String> {
+    pub(crate) fn questions(&self) -> Vec<String> {
         let asked = self.keys.iter().filter_map(|key| {
             let path = match key.table {
                 SettingsTable::Feed => key.name.to_owned(),
@@ -89,7 +89,7 @@ impl Draft {
 
     /// Writes the tables below `[[feed]]`, or below `[[feed.profile]]`. With `is_trial`, open keys have their first choice;
     /// otherwise they are comments.
-    pub(super) fn toml(&self, head: &str, below: &str, is_trial: bool) -> String {
+    pub(crate) fn toml(&self, head: &str, below: &str, is_trial: bool) -> String {
         let mut text = format!("{head}\n");
         for table in [
             SettingsTable::Feed,
@@ -170,7 +170,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Writes a text of TOML.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {
@@ -190,13 +190,13 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// Writes a list of texts.
-pub(super) fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
+pub(crate) fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String {
     let texts: Vec<_> = texts.into_iter().map(|text| quoted(text.as_ref())).collect();
     format!("[{}]", texts.join(", "))
 }
 
 /// Writes a key of an inline table, which needs quotes unless it is a word.
-pub(super) fn toml_key(text: &str) -> String {
+pub(crate) fn toml_key(text: &str) -> String {
     let is_bare = !text.is_empty()
         && text
             .chars()
@@ -205,12 +205,12 @@ pub(super) fn toml_key(text: &str) -> String {
 }
 
 /// Writes a share: `1,204 of 1,204`.
-pub(super) fn share(part: u64, whole: u64) -> String {
+pub(crate) fn share(part: u64, whole: u64) -> String {
     format!("{} of {}", grouped(part), grouped(whole))
 }
 
 /// Writes a number with commas between thousands.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -223,7 +223,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// Writes a number of records.
-pub(super) fn records(count: u64) -> String {
+pub(crate) fn records(count: u64) -> String {
     if count == 1 {
         "1 record".to_owned()
     } else {

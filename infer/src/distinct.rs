@@ -2,23 +2,23 @@
 
 use std::collections::HashMap;
 
-use crate::values::without_blanks;
+use gristmill_engine::reading::without_blanks;
 
 /// The most values of a column that are told apart.
 const MOST: usize = 50_000;
 
 /// The distinct values of a column, in the order of their first occurrence.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Values {
+pub(crate) struct Values {
     /// Without the blanks around them; empty ones are not among them.
-    pub(super) list: Vec<(String, u64)>,
+    pub(crate) list: Vec<(String, u64)>,
     known: HashMap<String, usize>,
-    pub(super) filled: u64,
-    pub(super) empty: u64,
+    pub(crate) filled: u64,
+    pub(crate) empty: u64,
 }
 
 impl Values {
-    pub(super) fn of<'v>(texts: impl Iterator<Item = &'v str>) -> Self {
+    pub(crate) fn of<'v>(texts: impl Iterator<Item = &'v str>) -> Self {
         let mut values = Self::default();
         for text in texts {
             let text = without_blanks(text);
@@ -38,13 +38,13 @@ impl Values {
     }
 
     /// Returns how many records have a value for which this holds.
-    pub(super) fn count(&self, is: impl Fn(&str) -> bool) -> u64 {
+    pub(crate) fn count(&self, is: impl Fn(&str) -> bool) -> u64 {
         let is = |(text, count): &(String, u64)| if is(text) { *count } else { 0 };
         self.list.iter().map(is).sum()
     }
 
     /// Returns whether nearly all values are so. Lines with typing errors are no reason to doubt a column.
-    pub(super) fn are(&self, is: impl Fn(&str) -> bool) -> bool {
+    pub(crate) fn are(&self, is: impl Fn(&str) -> bool) -> bool {
         self.filled > 0 && self.count(is) * 10 >= self.filled * 9
     }
 }

@@ -1,5 +1,5 @@
 //! The fuzz targets over seeded mutations of a corpus: a short run that needs no nightly compiler. cargo-fuzz runs the same
-//! functions for as long as one likes (CONTRIBUTING.md).
+//! functions for as long as one likes (CONTRIBUTING.md). All targets are here, also those of the engine: this crate sees both.
 
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;

@@ -1,9 +1,10 @@
 //! How the amounts of a column are written, and between which ways its values cannot decide.
 
-use super::distinct::Values;
-use super::draft::quoted;
-use crate::amount::format_cents;
-use crate::values::{Amount, AmountRule, NegativeForm, Rounding, ValuesSpec, without_blanks};
+use gristmill_engine::reading::{Amount, AmountRule, without_blanks};
+use gristmill_engine::{NegativeForm, Rounding, ValuesSpec, format_cents};
+
+use crate::distinct::Values;
+use crate::draft::quoted;
 
 /// Texts before or behind amounts that are currencies.
 const CURRENCIES: [&str; 24] = [
@@ -19,27 +20,27 @@ const NONE: [&str; 7] = ["NULL", "null", "N/A", "n/a", "NA", "-", "--"];
 
 /// What the amounts of a column may be.
 #[derive(Clone, Debug)]
-pub(super) struct AmountGuess {
+pub(crate) struct AmountGuess {
     /// The settings that read them.
-    pub(super) spec: ValuesSpec,
+    pub(crate) spec: ValuesSpec,
     /// Others that read as many of them, and read one of them as another amount: the settings, and what they make of it.
-    pub(super) rivals: Vec<ValuesSpec>,
+    pub(crate) rivals: Vec<ValuesSpec>,
     /// The text on which they differ.
-    pub(super) example: String,
-    pub(super) read: u64,
-    pub(super) of: u64,
+    pub(crate) example: String,
+    pub(crate) read: u64,
+    pub(crate) of: u64,
     /// How many have a mark, a sign or a currency, which no id has.
-    pub(super) marked: u64,
+    pub(crate) marked: u64,
     /// Whether all of them are digits alone, so that their places may be implied.
-    pub(super) is_implied: bool,
+    pub(crate) is_implied: bool,
     /// How many have a decimal mark.
-    pub(super) places: u64,
+    pub(crate) places: u64,
     /// Texts that say that there is none.
-    pub(super) none: Vec<String>,
+    pub(crate) none: Vec<String>,
 }
 
 /// Returns what the amounts of a column may be. `None` if they are none.
-pub(super) fn guess(values: &Values, typed: u64, may_overpunch: bool) -> Option<AmountGuess> {
+pub(crate) fn guess(values: &Values, typed: u64, may_overpunch: bool) -> Option<AmountGuess> {
     // Most of what is no amount has no digits.
     if !values.are(|text| text.bytes().any(|byte| byte.is_ascii_digit()) || NONE.contains(&text)) {
         return None;
@@ -225,7 +226,7 @@ fn currencies(looked: &[(&str, u64)]) -> Vec<String> {
 }
 
 /// Returns what settings make of a text, in words.
-pub(super) fn describe(spec: &ValuesSpec, text: &str) -> String {
+pub(crate) fn describe(spec: &ValuesSpec, text: &str) -> String {
     let rule = AmountRule::new(spec);
     match rule.map(|rule| rule.read(text.as_bytes())) {
         Ok(Some(Amount::Cents { cents, .. })) => format!("{} is {}", quoted(text), format_cents(cents)),

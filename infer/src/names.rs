@@ -1,6 +1,8 @@
 //! What the names of the samples have in common, and which fragment of them is the store or the day.
 
-use crate::date::DateFormat;
+use gristmill_engine::reading::DateFormat;
+
+use crate::dates::TILL_DAYS;
 
 /// Forms of days in names.
 const FORMS: [&str; 4] = ["%Y-%m-%d", "%Y_%m_%d", "%Y.%m.%d", "%Y%m%d"];
@@ -15,14 +17,14 @@ struct Fragment {
 
 /// The names of all samples, cut into fragments.
 #[derive(Clone, Debug)]
-pub(super) struct Names {
+pub(crate) struct Names {
     names: Vec<String>,
     /// The fragments of each, if all have as many, with the same marks between them.
     fragments: Option<Vec<Vec<Fragment>>>,
 }
 
 impl Names {
-    pub(super) fn new(names: Vec<String>) -> Self {
+    pub(crate) fn new(names: Vec<String>) -> Self {
         let fragments: Vec<Vec<Fragment>> = names.iter().map(|name| fragments(name)).collect();
         let is_like = |other: &Vec<Fragment>| {
             let first = &fragments[0];
@@ -41,7 +43,7 @@ impl Names {
     }
 
     /// Returns the fragment that is the store of each file, if one is. `None` stands for a file whose store is not known.
-    pub(super) fn store_fragment(&self, stores: &[Option<String>]) -> Option<usize> {
+    pub(crate) fn store_fragment(&self, stores: &[Option<String>]) -> Option<usize> {
         let fragments = self.fragments.as_ref()?;
         let is_store = |at: &usize| {
             let mut known = fragments
@@ -58,7 +60,7 @@ impl Names {
     }
 
     /// Returns the fragments that may be a store, the likeliest first: those that differ between the files, or numbers.
-    pub(super) fn maybe_stores(&self) -> Vec<usize> {
+    pub(crate) fn maybe_stores(&self) -> Vec<usize> {
         let Some(fragments) = &self.fragments else {
             return Vec::new();
         };
@@ -86,21 +88,21 @@ impl Names {
     }
 
     /// Returns the text of a fragment in the first name.
-    pub(super) fn text(&self, fragment: usize) -> &str {
+    pub(crate) fn text(&self, fragment: usize) -> &str {
         self.fragments
             .as_ref()
             .map_or("", |fragments| &fragments[0][fragment].text)
     }
 
     /// Returns whether the names have a day.
-    pub(super) fn has_day(&self) -> bool {
+    pub(crate) fn has_day(&self) -> bool {
         self.fragments
             .as_ref()
             .is_some_and(|fragments| fragments[0].iter().any(|fragment| fragment.day.is_some()))
     }
 
     /// Returns the pattern for files with such names, and what it rests on.
-    pub(super) fn pattern(&self, store: Option<usize>, has_date: bool) -> (String, String) {
+    pub(crate) fn pattern(&self, store: Option<usize>, has_date: bool) -> (String, String) {
         let Some(fragments) = &self.fragments else {
             // The two ends may not overlap. The one behind says what kind of file it is.
             let shortest = self.names.iter().map(|name| name.chars().count()).min();
@@ -197,7 +199,7 @@ fn fragments(name: &str) -> Vec<Fragment> {
                 };
                 let day = format
                     .parse_days(text.as_bytes())
-                    .filter(|day| (7_305..=47_481).contains(day));
+                    .filter(|day| TILL_DAYS.contains(day));
                 if let Some(day) = day
                     && !behind.starts_with(|c: char| c.is_ascii_digit())
                 {

@@ -1,6 +1,6 @@
 //! The words that tills use for columns and codes, in the languages of stores that have been seen.
 
-use super::role::Role;
+use crate::role::Role;
 
 /// Names of columns, as [`normal`] writes them.
 const NAMES: [(Role, &[&str]); 5] = [
@@ -167,7 +167,7 @@ const MEASURES: [&[&str]; 3] = [
 ];
 
 /// Returns a name in small letters, without marks, and without words such as `id` that say nothing.
-pub(super) fn normal(name: &str) -> String {
+pub(crate) fn normal(name: &str) -> String {
     let lower = name.to_lowercase();
     let words = lower
         .split(|c: char| !c.is_alphanumeric())
@@ -192,7 +192,7 @@ pub(super) fn normal(name: &str) -> String {
 }
 
 /// Returns what a column of this name holds, if one of the usual names is meant.
-pub(super) fn role(name: &str) -> Option<Role> {
+pub(crate) fn role(name: &str) -> Option<Role> {
     let name = normal(name);
     NAMES
         .iter()
@@ -201,7 +201,7 @@ pub(super) fn role(name: &str) -> Option<Role> {
 }
 
 /// Returns which of sale (0), tax (1) and discount (2) a name means.
-pub(super) fn measure(name: &str) -> Option<usize> {
+pub(crate) fn measure(name: &str) -> Option<usize> {
     let name = normal(name);
     MEASURES.iter().position(|names| names.contains(&name.as_str()))
 }

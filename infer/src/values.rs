@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::codes;
-use super::draft::{SettingsTable, list, quoted, records, share};
-use super::role::Role;
-use super::task::Task;
-use crate::values::{NegativeForm, ValuesSpec, trimmed};
+use gristmill_engine::reading::trimmed;
+use gristmill_engine::{NegativeForm, ValuesSpec};
 
-pub(super) fn write(task: &mut Task<'_>) {
+use crate::codes;
+use crate::draft::{SettingsTable, list, quoted, records, share};
+use crate::role::Role;
+use crate::task::Task;
+
+pub(crate) fn write(task: &mut Task<'_>) {
     task.amounts();
     task.dates();
     task.ids();
@@ -31,7 +33,7 @@ impl Task<'_> {
                 .set(SettingsTable::Values, "currency", list(currency), proof.clone());
         }
         let marks = |spec: &ValuesSpec| {
-            let words = super::amounts::describe(spec, &guess.example);
+            let words = crate::amounts::describe(spec, &guess.example);
             (
                 spec.decimal.clone().unwrap_or_else(|| ".".to_owned()),
                 spec.thousands.clone(),
@@ -109,11 +111,11 @@ impl Task<'_> {
             let choices = vec![
                 (
                     "2".to_owned(),
-                    super::amounts::describe(&rule(Some(2)), &guess.example),
+                    crate::amounts::describe(&rule(Some(2)), &guess.example),
                 ),
                 (
                     String::new(),
-                    super::amounts::describe(&rule(None), &guess.example),
+                    crate::amounts::describe(&rule(None), &guess.example),
                 ),
             ];
             self.draft.ask(

@@ -1,31 +1,27 @@
 //! Tables: their cells have types, and their columns names, so that only the sheet and the roles are to be found.
 
-use std::path::Path;
+use gristmill_engine::reading::read_table;
+use gristmill_engine::{FeedLayout, FeedSpec, FormatWord, SheetSpec};
 
-use super::Way;
-use super::delimited::Line;
-use super::grid::{self, ColumnPosition, Grid};
-use super::sample::Sample;
-use crate::error::EngineError;
-use crate::fields::Typed;
-use crate::formats::{self, Reading, Record, Records};
-use crate::layout::{FeedLayout, FeedSpec, Format, FormatWord, SheetSpec};
-use crate::text::MAX_LINE;
+use crate::Way;
+use crate::delimited::Line;
+use crate::grid::{self, ColumnPosition, Grid};
+use crate::sample::Sample;
 
 /// The most sheets of a workbook that are looked at.
 const MOST_SHEETS: usize = 20;
 
 /// What one sheet of all samples, or the one table of each, holds.
-pub(super) struct Found {
-    pub(super) way: Way,
-    pub(super) grid: Grid,
-    pub(super) positions: Vec<ColumnPosition>,
+pub(crate) struct Found {
+    pub(crate) way: Way,
+    pub(crate) grid: Grid,
+    pub(crate) positions: Vec<ColumnPosition>,
     /// For each position, how many values are numbers.
-    pub(super) typed: Vec<u64>,
+    pub(crate) typed: Vec<u64>,
 }
 
 /// Reads the tables that samples are, all of them of one format.
-pub(super) fn read(samples: &[Sample], format: FormatWord, most: usize) -> Vec<Found> {
+pub(crate) fn read(samples: &[Sample], format: FormatWord, most: usize) -> Vec<Found> {
     let sheets = if format == FormatWord::Xlsx {
         MOST_SHEETS
     } else {
@@ -36,13 +32,9 @@ pub(super) fn read(samples: &[Sample], format: FormatWord, most: usize) -> Vec<F
         let mut rows = Rows {
             lines: Vec::new(),
             typed: Vec::new(),
-            file: 0,
             most,
         };
-        let is_read = |(file, sample): (usize, &Sample)| {
-            rows.file = file;
-            read_one(sample, format, sheet, &mut rows).is_some()
-        };
+        let is_read = |(file, sample): (usize, &Sample)| rows.add(file, sample, format, sheet).is_some();
         // There are no more sheets, at least in one of them.
         if !samples.iter().enumerate().all(is_read) {
             break;
@@ -58,63 +50,43 @@ pub(super) fn read(samples: &[Sample], format: FormatWord, most: usize) -> Vec<F
     found
 }
 
-/// Returns what is read of a table, or `None` if there is no such sheet, or if the table cannot be read.
-fn read_one(sample: &Sample, format: FormatWord, sheet: usize, rows: &mut Rows) -> Option<()> {
-    let spec = FeedSpec {
-        format,
-        columns: Vec::new(),
-        sheet: (format == FormatWord::Xlsx).then_some(SheetSpec::Number(sheet)),
-        ..FeedSpec::default()
-    };
-    let layout = FeedLayout::new(&spec).ok()?;
-    let Format::Table(table) = &layout.format else {
-        return None;
-    };
-    // Samples are small enough to be held in memory: nothing is written to a folder.
-    formats::open_table(&sample.bytes[..], (table, &layout), Path::new(""), rows).ok()
-}
-
 /// The rows that were read, as lines.
 struct Rows {
     lines: Vec<Line>,
     typed: Vec<u64>,
-    file: usize,
+    /// How many are read of each table.
     most: usize,
 }
 
-impl Reading<()> for &mut Rows {
-    fn read(self, mut records: Box<dyn Records + '_>) -> Result<(), EngineError> {
-        let mut number = 0;
-        let names = records.names();
-        if let Some(names) = names {
-            number += 1;
-            self.lines.push(Line {
-                file: self.file,
-                number,
-                text: names.join("\t"),
-                fields: Some(names),
-            });
-        }
-        records.select(None).map_err(EngineError::Read)?;
-        let mut record = Record::default();
-        while number < self.most as u64 && records.next(&mut record).map_err(EngineError::Read)? {
-            number += 1;
-            let is_whole =
-                record.fault.is_none() && record.too_long.is_none() && record.text.len() < MAX_LINE;
+impl Rows {
+    /// Adds those of a table. Returns `None` if there is no such sheet, or if the table cannot be read.
+    fn add(&mut self, file: usize, sample: &Sample, format: FormatWord, sheet: usize) -> Option<()> {
+        let spec = FeedSpec {
+            format,
+            columns: Vec::new(),
+            sheet: (format == FormatWord::Xlsx).then_some(SheetSpec::Number(sheet)),
+            ..FeedSpec::default()
+        };
+        let layout = FeedLayout::new(&spec).ok()?;
+        let mut rows: Vec<(String, Option<Vec<String>>)> = Vec::new();
+        let names = read_table(&sample.bytes, &layout, self.most, |record| {
             let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
-            let fields: Vec<String> = record.fields.iter().map(text).collect();
+            let fields: Vec<String> = record.fields().map(text).collect();
             self.typed.resize(self.typed.len().max(fields.len()), 0);
             for (at, count) in self.typed.iter_mut().enumerate().take(fields.len()) {
-                *count += u64::from(record.fields.typed(at) == Typed::Number);
+                *count += u64::from(record.is_number(at));
             }
-            self.lines.push(Line {
-                file: self.file,
-                number,
-                text: text(&record.text),
-                fields: is_whole.then_some(fields),
-            });
-        }
-        Ok(())
+            rows.push((text(record.text()), record.is_whole().then_some(fields)));
+        });
+        let names = names.ok()?.map(|names| (names.join("\t"), Some(names)));
+        let lines = names.into_iter().chain(rows).zip(1..);
+        self.lines.extend(lines.map(|((text, fields), number)| Line {
+            file,
+            number,
+            text,
+            fields,
+        }));
+        Some(())
     }
 }
 
@@ -125,7 +97,7 @@ mod tests {
     use arrow_array::{ArrayRef, Date32Array, Float64Array, Int32Array, RecordBatch, StringArray};
     use parquet::arrow::ArrowWriter;
 
-    use crate::infer::{Sample, Wanted, infer};
+    use crate::{Sample, Wanted, infer};
 
     fn settings(names: &[&str], bytes: &[u8]) -> (String, Vec<String>) {
         let samples: Vec<Sample> = names

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-use gristmill_engine::{Inferred, Sample, Wanted, infer};
+use gristmill_infer::{Inferred, Sample, Wanted, infer};
 
 const MOST: usize = 1 << 20;
 
