@@ -44,6 +44,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use futures::FutureExt;
 use tracing_subscriber::EnvFilter;
 
 use crate::progress::Progress;
@@ -130,7 +131,8 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return failure::report(&anyhow::Error::new(error).context("cannot start the runtime")),
     };
-    let done = runtime.block_on(dispatch(cli.command, progress));
+    // Behind a pointer, its body, which holds that of every command, is compiled once (decision 49).
+    let done = runtime.block_on(dispatch(cli.command, progress).boxed_local());
     // A blocking thread may hang on an unreachable network folder. Nothing is lost by abandoning it.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {

@@ -238,7 +238,10 @@ pub enum StateError {
         database: String,
     },
     /// The server cannot be asked about the lease, or about workers and their tasks.
-    #[error("cannot {action} the state database {database}")]
+    #[error(
+        "cannot {action} the state database {database}: check that its server is up, and that the user in its URL may read \
+         and write its tables"
+    )]
     Lease {
         /// What was tried: a phrase that the database follows.
         action: &'static str,

@@ -215,7 +215,10 @@ async fn renew(
         // The next try connects anew.
         connection = None;
         if !is_told {
-            tracing::warn!("cannot renew the lease on the state database {place}: {problem}");
+            tracing::warn!(
+                "cannot renew the lease on the state database {place}: {problem}; it is tried again, and another service \
+                 may take over once the lease is over: check that its server is up"
+            );
             is_told = true;
         }
     }
