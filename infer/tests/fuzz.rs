@@ -9,8 +9,10 @@ use std::path::Path;
 
 use gristmill_testkit::mutations::{Mutations, files_below};
 
-/// Mutations of each target.
-const MUTATIONS: u64 = 3_000;
+/// Mutations of each target: 3,000, or as many as `GRISTMILL_FUZZ` says.
+fn mutations() -> u64 {
+    std::env::var("GRISTMILL_FUZZ").map_or(3_000, |asked| asked.parse().expect("GRISTMILL_FUZZ is a number"))
+}
 
 /// Texts that lead deep into a reader.
 const TEXTS: [&str; 9] = [
@@ -38,7 +40,7 @@ fn no_bytes_break_a_reader() {
     // What other programs wrote.
     let mut tables = Mutations::of(files_of("fuzz/seeds"), usize::MAX);
     for (name, target) in targets::TARGETS {
-        for number in 0..MUTATIONS {
+        for number in 0..mutations() {
             let bytes = match name {
                 "tables" | "archives" => tables.next_file(),
                 // Settings are chosen by what stands before a file.
@@ -56,4 +58,9 @@ fn no_bytes_break_a_reader() {
             );
         }
     }
+    eprintln!(
+        "{} mutations of each of {} targets",
+        mutations(),
+        targets::TARGETS.len()
+    );
 }

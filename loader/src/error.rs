@@ -135,8 +135,9 @@ impl LoadError {
             Self::Postgres { source, .. } => source.code() == Some(&SqlState::QUERY_CANCELED),
             Self::Redshift { source, .. } => source.is_cancelled(),
             Self::MySql { source, .. } => source.may_recur(),
-            // A path that is wrong cannot be told from one that is not there yet.
-            Self::Sqlite { source, .. } => sqlite_code(source) == Some(14),
+            // A path that is wrong cannot be told from one that is not there yet, nor a log that may never be written from a
+            // file that could not be opened at one moment.
+            Self::Sqlite { source, .. } => sqlite_code(source) == Some(14) || is_opened_for_reading(source),
             _ => false,
         };
         self.is_transient() && !is_cancelled
@@ -176,9 +177,6 @@ fn staging_advice(error: &object_store::Error) -> &'static str {
     }
 }
 
-/// The file was opened for reading only.
-pub(crate) const SQLITE_READONLY: i32 = 8;
-
 /// SQLite's result code without its extension, such as 5 for SQLITE_BUSY.
 pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
     let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
@@ -190,18 +188,25 @@ fn sqlite_is_transient(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(_)) || matches!(sqlite_code(error), Some(5 | 6 | 10 | 13 | 14))
 }
 
+fn is_opened_for_reading(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+}
+
 fn sqlite_advice(error: &sqlx::Error) -> &'static str {
     const IO: &str = "; it may pass by itself; otherwise check whether the disk is sound";
     match sqlite_code(error) {
         Some(5 | 6) => {
             "; another process is writing to it: it may pass by itself; otherwise close that process"
         }
-        Some(SQLITE_READONLY) => "; let gristmill write to the file and its folder",
+        Some(8) => "; let gristmill write to the file and its folder",
         Some(10) => IO,
         Some(13) => "; the disk is full: make room",
         Some(14) => "; check whether the path is right and gristmill may write there",
         Some(11 | 26) => {
             "; the file is damaged or is not a SQLite database: put it aside, and replay the jobs"
+        }
+        _ if is_opened_for_reading(error) => {
+            "; it may pass by itself; otherwise let gristmill write to the file and its folder"
         }
         _ if matches!(error, sqlx::Error::Io(_)) => IO,
         _ => "",

@@ -19,7 +19,6 @@ use sqlx::{ConnectOptions, Row};
 use tokio::sync::Mutex;
 
 use crate::amount;
-use crate::error::{SQLITE_READONLY, sqlite_code};
 use crate::target::KEYS;
 use crate::{LoadError, SummaryRow, Target};
 use sql::Sql;
@@ -55,6 +54,11 @@ impl SqliteWarehouse {
                 "a warehouse in memory would be lost; write sqlite://path/to/warehouse.db".into(),
             ));
         }
+        if url.contains("mode=ro") || url.contains("immutable=") {
+            return Err(bad(
+                "gristmill writes to it; leave out `mode=ro` and `immutable`".into()
+            ));
+        }
         if target.schema.is_some() {
             let reason = "names a schema, and SQLite has none; write the table alone".into();
             return Err(LoadError::BadTarget {
@@ -85,17 +89,21 @@ impl SqliteWarehouse {
         })
     }
 
-    /// Makes an error of what SQLite says. Where a file cannot be opened for writing, SQLite opens it for reading only, whatever
-    /// the reason: if it can be opened now, the reason has passed, and the error is one that passes.
+    /// Makes an error out of what SQLite says. If SQLite cannot open a file for writing, it opens it for reading only, whatever
+    /// the reason: if the file may be written now, the reason may have passed. Where SQLite knows the reason, such as a folder
+    /// that may not be written, its code is another one.
     fn failed(&self, action: &'static str) -> impl FnOnce(sqlx::Error) -> LoadError + use<> {
         let warehouse = self.url.clone();
         let path = self.options.get_filename().to_owned();
         move |source| {
-            let source = match sqlite_code(&source) {
+            let code = source.as_database_error().and_then(|error| error.code());
+            let source = match code.as_deref() {
                 // Opening and closing the file would end the locks that this process has on it.
-                Some(SQLITE_READONLY) if access(&path, Access::WRITE_OK).is_ok() => {
-                    io::Error::other("it was opened for reading only").into()
-                }
+                Some("8") if access(&path, Access::WRITE_OK).is_ok() => io::Error::new(
+                    io::ErrorKind::ReadOnlyFilesystem,
+                    "it was opened for reading only",
+                )
+                .into(),
                 _ => source,
             };
             LoadError::Sqlite {
@@ -250,7 +258,7 @@ mod tests {
         let load = load(folder.path(), 1);
         let error = warehouse.load(&load, &|_| ()).await.unwrap_err();
         assert!(
-            error.is_transient() && error.to_string().contains("pass by itself"),
+            error.is_transient() && !error.is_outage() && error.to_string().contains("let gristmill write"),
             "{error:?}"
         );
         warehouse.options = warehouse.options.clone().read_only(false);

@@ -133,6 +133,8 @@ fn urls_and_targets_that_cannot_be_are_refused_before_anything_is_touched() {
     for url in [
         "sqlite://",
         "sqlite://:memory:",
+        "sqlite://mart.db?mode=ro",
+        "sqlite://mart.db?immutable=1",
         "sqlite://x.db?colour=red",
         "oracle://u:hunter2@h/d",
         "data/w.db",

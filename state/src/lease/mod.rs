@@ -216,8 +216,8 @@ async fn renew(
         connection = None;
         if !is_told {
             tracing::warn!(
-                "cannot renew the lease on the state database {place}: {problem}; it is tried again, and another service \
-                 may take over once the lease is over: check that its server is up"
+                "cannot renew the lease on the state database {place}: {problem}; check that its server is up: the renewal is \
+                 tried again, but another service may take over when the lease ends"
             );
             is_told = true;
         }
