@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use self::content::Slice;
 pub use self::content::{Member, MemberContent};
-use crate::containers::{BEGINNING, Container, unreadable};
+use crate::containers::{BEGINNING, Container, beginning_of, unreadable};
 use crate::kinds::is_workbook;
 
 /// The most members of an archive, folders among them.
@@ -67,8 +67,7 @@ impl Archive {
     pub fn open(file: Arc<File>) -> Result<Option<Self>, ArchiveError> {
         let bytes = file.metadata()?.len();
         let whole = || Slice::new(file.clone(), 0, bytes);
-        let mut beginning = Vec::with_capacity(BEGINNING);
-        whole().take(BEGINNING as u64).read_to_end(&mut beginning)?;
+        let beginning = beginning_of(&mut whole())?;
         let (kind, members) = if is_zip(&beginning) {
             (Kind::Zip, zip::members(&file, bytes)?)
         } else if is_tar(&beginning) {

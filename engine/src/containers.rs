@@ -147,16 +147,22 @@ impl<D: Read> Read for Watched<D> {
     }
 }
 
+/// Reads the first bytes of an input, which tell what it is.
+pub(crate) fn beginning_of(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut beginning = Vec::with_capacity(BEGINNING);
+    input
+        .by_ref()
+        .take(BEGINNING as u64)
+        .read_to_end(&mut beginning)?;
+    Ok(beginning)
+}
+
 /// Reads what a file holds, unpacked if it is packed. Returns also the name of what it is packed with. [`unreadable`] tells
 /// the errors of its contents.
 pub fn unpacked<'i>(
     mut input: impl Read + Send + 'i,
 ) -> io::Result<(Box<dyn Read + Send + 'i>, Option<&'static str>)> {
-    let mut beginning = Vec::new();
-    input
-        .by_ref()
-        .take(BEGINNING as u64)
-        .read_to_end(&mut beginning)?;
+    let beginning = beginning_of(&mut input)?;
     let container = Container::of(&beginning);
     let whole = Cursor::new(beginning).chain(input);
     Ok(match container {

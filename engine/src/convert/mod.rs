@@ -30,7 +30,7 @@ pub use self::conversion::Conversion;
 pub use self::preview::{Outcome, Previewed, preview};
 use self::reader::Order;
 use crate::archives::is_archive;
-use crate::containers::{self, BEGINNING, Container};
+use crate::containers::{self, beginning_of, unpacked};
 use crate::error::EngineError;
 use crate::feed_lines::FeedLines;
 use crate::formats::{self, ParquetFile, Records};
@@ -190,15 +190,9 @@ pub(crate) enum Opened<'r> {
 }
 
 /// Unpacks a file and, if it is text, decodes it.
-pub(crate) fn open<'r>(mut source: impl Read + Send + 'r, layout: &FeedLayout) -> io::Result<Opened<'r>> {
-    let beginning = beginning_of(&mut source)?;
-    let (beginning, text): (Vec<u8>, Box<dyn Read + Send + 'r>) = match Container::of(&beginning) {
-        None => (beginning, Box::new(source)),
-        Some(container) => {
-            let mut unpacked = container.open(Cursor::new(beginning).chain(source))?;
-            (beginning_of(&mut unpacked)?, unpacked)
-        }
-    };
+pub(crate) fn open<'r>(source: impl Read + Send + 'r, layout: &FeedLayout) -> io::Result<Opened<'r>> {
+    let (mut text, _) = unpacked(source)?;
+    let beginning = beginning_of(&mut text)?;
     if is_archive(&beginning) {
         return Ok(Opened::Archive);
     }
@@ -236,16 +230,6 @@ pub(crate) fn open<'r>(mut source: impl Read + Send + 'r, layout: &FeedLayout) -
         Box::new(text)
     };
     Ok(Opened::Text { text, is_decoded })
-}
-
-/// Reads the first bytes of an input, which tell what it is.
-fn beginning_of(input: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut beginning = Vec::with_capacity(BEGINNING);
-    input
-        .by_ref()
-        .take(BEGINNING as u64)
-        .read_to_end(&mut beginning)?;
-    Ok(beginning)
 }
 
 /// How a file is read.
