@@ -54,7 +54,8 @@ impl SqliteWarehouse {
                 "a warehouse in memory would be lost; write sqlite://path/to/warehouse.db".into(),
             ));
         }
-        if url.contains("mode=ro") || url.contains("immutable=") {
+        let mut parameters = url.split(['?', '&']).skip(1);
+        if parameters.any(|parameter| parameter == "mode=ro" || parameter.starts_with("immutable=")) {
             return Err(bad(
                 "gristmill writes to it; leave out `mode=ro` and `immutable`".into()
             ));

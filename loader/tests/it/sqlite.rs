@@ -134,7 +134,7 @@ fn urls_and_targets_that_cannot_be_are_refused_before_anything_is_touched() {
         "sqlite://",
         "sqlite://:memory:",
         "sqlite://mart.db?mode=ro",
-        "sqlite://mart.db?immutable=1",
+        "sqlite://mart.db?mode=rwc&immutable=true",
         "sqlite://x.db?colour=red",
         "oracle://u:hunter2@h/d",
         "data/w.db",
