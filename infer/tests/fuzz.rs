@@ -39,8 +39,9 @@ fn no_bytes_break_a_reader() {
     let mut texts = Mutations::of(texts, 400);
     // What other programs wrote.
     let mut tables = Mutations::of(files_of("fuzz/seeds"), usize::MAX);
+    let mutations = mutations();
     for (name, target) in targets::TARGETS {
-        for number in 0..mutations() {
+        for number in 0..mutations {
             let bytes = match name {
                 "tables" | "archives" => tables.next_file(),
                 // Settings are chosen by what stands before a file.
@@ -59,8 +60,7 @@ fn no_bytes_break_a_reader() {
         }
     }
     eprintln!(
-        "{} mutations of each of {} targets",
-        mutations(),
+        "{mutations} mutations of each of {} targets",
         targets::TARGETS.len()
     );
 }
