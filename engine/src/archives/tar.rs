@@ -154,12 +154,10 @@ fn text_until_nul(field: &[u8]) -> Result<String, ArchiveError> {
 /// Reads a number: octal digits, or after a byte with its highest bit set, binary.
 fn number(field: &[u8]) -> Option<u64> {
     if field[0] & 0x80 != 0 {
-        let mut high = std::iter::once(field[0] & 0x7f).chain(field[1..field.len() - 8].iter().copied());
-        let low = field[field.len() - 8..].iter().copied();
-        return match high.all(|byte| byte == 0) {
-            true => Some(low.fold(0, |number, byte| number << 8 | u64::from(byte))),
-            false => None,
-        };
+        let mut bytes = std::iter::once(field[0] & 0x7f).chain(field[1..].iter().copied());
+        return bytes.try_fold(0, |number: u64, byte| {
+            (number >> 56 == 0).then_some(number << 8 | u64::from(byte))
+        });
     }
     let text = std::str::from_utf8(field).ok()?;
     let text = text.trim_matches([' ', '\0']);
@@ -185,5 +183,26 @@ fn check_sum(header: &[u8]) -> Result<(), ArchiveError> {
     match number(&header[148..156]) {
         Some(said) if said == sum => Ok(()),
         _ => Err(damaged("the header of a member has a wrong sum")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_octal_digits_or_binary() {
+        for (field, expected) in [
+            (&b"0000017 "[..], Some(15)),
+            (b" 17\0\0\0\0\0", Some(15)),
+            (b"\0\0\0\0\0\0\0\0", Some(0)),
+            (b"18\0\0\0\0\0\0", None),
+            (b"\x80\0\0\0\0\0\x01\x02", Some(258)),
+            (b"\x80\0\0\0\0\0\0\0\0\0\x01\x02", Some(258)),
+            (b"\x80\0\0\x01\0\0\0\0\0\0\0\0", None),
+            (b"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFE", None),
+        ] {
+            assert_eq!(number(field), expected, "{field:?}");
+        }
     }
 }

@@ -98,6 +98,12 @@ fn each(stream: &[u8], mut look: impl FnMut(u16, &[u8])) {
     }
 }
 
+/// Returns a piece of bytes that has a number among pieces of one length; the last may be shorter. None is empty: whoever goes
+/// from one to the next gets on.
+fn piece(bytes: &[u8], at: usize, length: usize) -> Option<&[u8]> {
+    bytes.chunks(length).nth(at)
+}
+
 fn number(bytes: &[u8], at: usize) -> u32 {
     let byte = |at| bytes.get(at).copied().unwrap_or_default();
     u32::from_le_bytes(std::array::from_fn(|n| byte(at + n)))
@@ -130,7 +136,7 @@ impl<'b> Compound<'b> {
         let (mut at, mut count) = (number(bytes, 68), 0);
         while at < NO_SECTOR && count < most {
             let sector = compound.at(at).ok_or(Fault::Damaged)?;
-            let last = sector.len() / 4 - 1;
+            let last = (sector.len() / 4).checked_sub(1).ok_or(Fault::Damaged)?;
             tables.extend((0..last).map(|n| number(sector, 4 * n)));
             (at, count) = (number(sector, 4 * last), count + 1);
         }
@@ -144,8 +150,7 @@ impl<'b> Compound<'b> {
     }
 
     fn at(&self, sector: u32) -> Option<&'b [u8]> {
-        let start = (sector as usize + 1).checked_mul(self.sector)?;
-        self.bytes.get(start..self.bytes.len().min(start + self.sector))
+        piece(self.bytes, sector as usize + 1, self.sector)
     }
 
     /// Returns the sectors from this one on.
@@ -194,10 +199,37 @@ impl<'b> Compound<'b> {
         );
         let (mut stream, mut sector) = (Vec::new(), start);
         while sector < NO_SECTOR && stream.len() < length {
-            let at = sector as usize * 64;
-            stream.extend_from_slice(small.get(at..small.len().min(at + 64)).ok_or(Fault::Damaged)?);
+            stream.extend_from_slice(piece(&small, sector as usize, 64).ok_or(Fault::Damaged)?);
             sector = number(&table, 4 * sector as usize);
         }
         Ok(stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A compound file of a header and the table of sectors, which says of the sector behind it that it follows itself.
+    fn circular() -> Vec<u8> {
+        let mut bytes = vec![0xFF; 1024];
+        bytes[30..32].copy_from_slice(&[9, 0]);
+        bytes[48..52].copy_from_slice(&[1, 0, 0, 0]);
+        bytes[76..80].copy_from_slice(&[0, 0, 0, 0]);
+        bytes[516..520].copy_from_slice(&[1, 0, 0, 0]);
+        bytes
+    }
+
+    #[test]
+    fn a_chain_of_sectors_behind_the_end_ends() {
+        assert!(check(&circular()).is_err());
+    }
+
+    #[test]
+    fn a_list_of_tables_may_be_cut_off() {
+        let mut bytes = circular();
+        bytes[68..72].copy_from_slice(&[1, 0, 0, 0]);
+        bytes.extend([0, 0]);
+        assert!(check(&bytes).is_err());
     }
 }
