@@ -86,6 +86,10 @@ pub fn plain(bytes: &[u8]) {
     let mut careful = fast.clone();
     careful.delimiter = CAREFUL.to_owned();
     let text = choices.0;
+    // These marks begin UTF-16, where a tab has two bytes.
+    if text.starts_with(&[0xFF, 0xFE]) || text.starts_with(&[0xFE, 0xFF]) {
+        return;
+    }
     let same = text
         .split(|byte| *byte == b'\t')
         .collect::<Vec<_>>()
