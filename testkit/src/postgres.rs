@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,14 @@ const ABSENT: &str = "no PostgreSQL server found: run apt-get install postgresql
 /// How long a server may take to start or stop on a machine that is busy with a build.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Waits until the standby has all that there is.
+const UNTIL_STANDBY_FOLLOWS: &str = "SET statement_timeout = '60s';
+    DO $$ BEGIN
+        WHILE NOT EXISTS (SELECT FROM pg_stat_get_wal_senders() WHERE sync_state = 'sync') LOOP
+            PERFORM pg_sleep(0.02);
+        END LOOP;
+    END $$";
+
 /// How to stop a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopMode {
@@ -31,6 +39,8 @@ pub enum StopMode {
     Immediate,
     /// The server is killed as in a crash.
     Kill,
+    /// The server is gone for good, with its disk: its [standby](Postgres::start_with_standby) starts in its place.
+    Failover,
 }
 
 /// A PostgreSQL server that only this process uses, on a free port of 127.0.0.1; user `postgres`, no password.
@@ -42,6 +52,15 @@ pub struct Postgres {
     fsync: bool,
     small_disk: Option<u32>,
     server: Mutex<Option<Child>>,
+    has_standby: bool,
+    standby: Mutex<Option<Standby>>,
+    keeper: Keeper,
+}
+
+/// A server that follows another one and has all that the other one has committed. Nobody else connects to it.
+struct Standby {
+    folder: PathBuf,
+    server: Child,
     keeper: Keeper,
 }
 
@@ -61,6 +80,15 @@ impl Postgres {
     /// `postgresql.auto.conf`.
     pub fn start_with_files(files: &[(&str, &str)]) -> Self {
         Self::start_with(true, files, None)
+    }
+
+    /// Starts a server with a standby: it tells nobody that something is committed before the standby has it, too.
+    pub fn start_with_standby() -> Self {
+        let settings = [("postgresql.auto.conf", "synchronous_standby_names = '*'\n")];
+        let mut postgres = Self::start_with(true, &settings, None);
+        postgres.has_standby = true;
+        postgres.add_standby();
+        postgres
     }
 
     /// Starts a server that has a second disk of this size, for a tablespace at [`small_disk`](Self::small_disk).
@@ -107,6 +135,8 @@ impl Postgres {
             fsync,
             small_disk,
             server: Mutex::new(None),
+            has_standby: false,
+            standby: Mutex::new(None),
             keeper,
         };
         for (name, text) in files {
@@ -153,16 +183,57 @@ impl Postgres {
         let signal = match mode {
             StopMode::Fast => "-INT",
             StopMode::Immediate => "-QUIT",
-            StopMode::Kill => "-KILL",
+            StopMode::Kill | StopMode::Failover => "-KILL",
         };
-        let sent = Command::new("kill")
-            .args([signal, &child.id().to_string()])
-            .status();
+        end(&mut child, signal);
+        if mode == StopMode::Failover {
+            let standby = self.standby().take();
+            self.become_standby(standby.expect("the server has no standby"));
+        }
+    }
+
+    fn standby(&self) -> MutexGuard<'_, Option<Standby>> {
+        self.standby.lock().expect("an earlier failover panicked")
+    }
+
+    /// Puts what a standby has in the place of the server's data.
+    fn become_standby(&self, mut standby: Standby) {
+        let data = self.folder.join("data");
+        let lost = self.folder.join("lost");
+        end(&mut standby.server, "-INT");
+        fs::rename(&data, &lost).expect("cannot move the server's data away");
+        fs::rename(standby.folder.join("data"), &data).expect("cannot move the standby's data");
+        // Without it, a server is no standby.
+        fs::remove_file(data.join("standby.signal")).expect("the standby was none");
+        fs::remove_dir_all(&lost).expect("cannot remove the server's data");
+    }
+
+    /// Copies the server while it runs, and has the copy follow it.
+    fn add_standby(&self) {
+        let folder = folder("gristmill-pg-");
+        let data = folder.join("data");
+        let keeper = Keeper::of(&folder, &data.join("postmaster.pid"), &data, &[]);
+        let mut copy = as_server_user(&self.programs.join("pg_basebackup"), &folder);
+        copy.arg("-D").arg(&data).arg("-h").arg(&self.folder);
+        copy.args(["-p", &self.port.to_string(), "-U", "postgres"]);
+        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
+        let output = copy.output().expect("cannot run pg_basebackup");
         assert!(
-            sent.is_ok_and(|status| status.success()),
-            "cannot signal the server"
+            output.status.success(),
+            "pg_basebackup failed: {}",
+            String::from_utf8_lossy(&output.stderr)
         );
-        child.wait().expect("cannot wait for the server");
+        let mut command = as_server_user(&self.programs.join("postgres"), &folder);
+        command.arg("-D").arg(&data).arg("-k").arg(&folder);
+        command.args(["-c", "listen_addresses=", "-c", "max_connections=200"]);
+        command.args(["-c", "wal_retrieve_retry_interval=100ms"]);
+        let server =
+            started(command, &folder).unwrap_or_else(|log| panic!("the standby does not start: {log}"));
+        *self.standby() = Some(Standby {
+            folder,
+            server,
+            keeper,
+        });
     }
 
     /// Starts the server again after a stop, on the same port and data, and waits until it is ready.
@@ -176,13 +247,18 @@ impl Postgres {
             );
             thread::sleep(Duration::from_millis(100));
         }
+        if self.has_standby {
+            if self.standby().is_none() {
+                self.add_standby();
+            }
+            execute(&self.url("postgres"), UNTIL_STANDBY_FOLLOWS);
+        }
     }
 
     /// Starts the server; returns its log as the error if it does not become ready.
     fn try_start(&self) -> Result<(), String> {
         let mut server = self.server.lock().expect("an earlier stop or start panicked");
         assert!(server.is_none(), "the server is already running");
-        let log = self.folder.join("log");
         let mut command = as_server_user(&self.programs.join("postgres"), &self.folder);
         if let Some(megabytes) = self.small_disk {
             command = with_small_disk(&command, &self.small_disk(), megabytes);
@@ -202,36 +278,41 @@ impl Postgres {
         if !self.fsync {
             command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
         }
-        // A process group of its own, so that Ctrl-C does not stop it before the keeper does.
-        command
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        command.stderr(File::create(&log).expect("cannot write the server's log"));
-        let mut child = command.spawn().expect("cannot start PostgreSQL");
-
-        let deadline = Instant::now() + PATIENCE;
-        while !self.is_ready(child.id()) {
-            let ended = child.try_wait().expect("cannot query the server's state");
-            if ended.is_some() || Instant::now() > deadline {
-                // It has ended, or is about to; either way the log is what matters.
-                let _ = child.kill();
-                child.wait().expect("cannot wait for the server");
-                return Err(fs::read_to_string(&log).unwrap_or_default());
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        *server = Some(child);
+        *server = Some(started(command, &self.folder)?);
         Ok(())
     }
+}
 
-    /// Returns whether this very server reports itself ready. The first line of its file is the process id, the eighth
-    /// the state.
-    fn is_ready(&self, pid: u32) -> bool {
-        let text = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap_or_default();
-        let mut lines = text.lines();
-        lines.next() == Some(&pid.to_string()) && lines.nth(6).is_some_and(|state| state.trim() == "ready")
+/// Starts a server whose data is in a folder, and waits until it is ready; returns its log as the error if it is not.
+fn started(mut command: Command, folder: &Path) -> Result<Child, String> {
+    let log = folder.join("log");
+    // A process group of its own, so that Ctrl-C does not stop it before the keeper does.
+    command
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    command.stderr(File::create(&log).expect("cannot write the server's log"));
+    let mut child = command.spawn().expect("cannot start PostgreSQL");
+    let deadline = Instant::now() + PATIENCE;
+    while !is_ready(folder, child.id()) {
+        let ended = child.try_wait().expect("cannot query the server's state");
+        if ended.is_some() || Instant::now() > deadline {
+            // It has ended, or is about to; either way the log is what matters.
+            let _ = child.kill();
+            child.wait().expect("cannot wait for the server");
+            return Err(fs::read_to_string(&log).unwrap_or_default());
+        }
+        thread::sleep(Duration::from_millis(20));
     }
+    Ok(child)
+}
+
+/// Returns whether this very server reports itself ready. The first line of its file is the process id, the eighth
+/// the state.
+fn is_ready(folder: &Path, pid: u32) -> bool {
+    let text = fs::read_to_string(folder.join("data/postmaster.pid")).unwrap_or_default();
+    let mut lines = text.lines();
+    lines.next() == Some(&pid.to_string()) && lines.nth(6).is_some_and(|state| state.trim() == "ready")
 }
 
 impl Drop for Postgres {
@@ -242,6 +323,24 @@ impl Drop for Postgres {
             let _ = server.wait();
         }
     }
+}
+
+impl Drop for Standby {
+    fn drop(&mut self) {
+        self.keeper.stop();
+        let _ = self.server.wait();
+    }
+}
+
+/// Signals a server, and waits until it is gone.
+fn end(server: &mut Child, signal: &str) {
+    let mut kill = Command::new("kill");
+    let sent = kill.args([signal, &server.id().to_string()]).status();
+    assert!(
+        sent.is_ok_and(|status| status.success()),
+        "cannot signal the server"
+    );
+    server.wait().expect("cannot wait for the server");
 }
 
 /// Runs statements in the database of a URL, on behalf of the test itself.
@@ -325,6 +424,27 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+
+    #[test]
+    fn a_standby_has_all_that_was_committed_and_is_followed_by_another() {
+        let postgres = Postgres::start_with_standby();
+        let url = postgres.create_database();
+        execute(&url, "CREATE TABLE kept (n int)");
+        for _ in 0..2 {
+            execute(&url, "INSERT INTO kept VALUES (1)");
+            postgres.stop(StopMode::Failover);
+            postgres.start_again();
+        }
+        // Also where the standby has to find its way back to the server.
+        for mode in [StopMode::Fast, StopMode::Kill] {
+            postgres.stop(mode);
+            postgres.start_again();
+        }
+        execute(&url, "SELECT 1 / (count(*) / 2) FROM kept");
+        let standby = postgres.standby().as_ref().unwrap().folder.clone();
+        drop(postgres);
+        assert!(!standby.exists());
+    }
 
     #[test]
     fn a_server_keeps_its_data_over_every_stop_and_leaves_nothing_behind() {

@@ -60,8 +60,9 @@ class Site:
         self.folder = pathlib.Path(options.folder)
         self.has_small_disk = bool(options.small_disk)
         self.state = State(options.state)
+        self.urls = {"state": options.state, "warehouse": options.warehouse}
         self.proxies, urls = {}, {}
-        for name, url in (("state", options.state), ("warehouse", options.warehouse)):
+        for name, url in self.urls.items():
             port = int(re.search(r":(\d+)/", url)[1])
             self.proxies[name] = Proxy(port)
             urls[name] = url.replace(f":{port}/", f":{self.proxies[name].port}/") + PATIENT

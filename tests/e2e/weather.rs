@@ -1,5 +1,5 @@
 //! A site whose state is on a server, in bad weather: several processes, kills, pauses beyond a lease, servers that
-//! stop, connections that are cut, a full disk and clocks that differ. `weather.py` drives it and audits it in the end.
+//! stop or are followed by a standby, connections that are cut, a full disk and clocks that differ. `weather.py` drives it and audits it in the end.
 //!
 //! The usual run takes a minute or two. `GRISTMILL_WEATHER=all` takes 500 kills, for an hour or more; docs/reliability.md tells
 //! what that came to. `GRISTMILL_WEATHER=SEED` repeats the short run of a seed, and `GRISTMILL_WEATHER=SEED:KILLS` one with
@@ -27,6 +27,15 @@ enum Server {
 }
 
 impl Server {
+    /// A server of Postgres with a standby, which takes its place where it fails over.
+    fn postgres() -> Self {
+        Self::Postgres(Postgres::start_with_standby())
+    }
+
+    fn mariadb() -> Self {
+        Self::MariaDb(MariaDb::start())
+    }
+
     fn stop(&self, how: &str) {
         match self {
             Self::Postgres(server) => server.stop(mode(how)),
@@ -54,6 +63,7 @@ fn mode(how: &str) -> StopMode {
         "fast" => StopMode::Fast,
         "immediate" => StopMode::Immediate,
         "kill" => StopMode::Kill,
+        "failover" => StopMode::Failover,
         _ => panic!("{how:?} is no way to stop a server"),
     }
 }
@@ -175,27 +185,17 @@ fn bad_weather_loses_and_doubles_nothing_with_a_warehouse_on_postgres() {
     survives(
         "1",
         "run,run,run+convert,run+load",
-        &Server::Postgres(Postgres::start()),
-        &Server::Postgres(Postgres::start()),
+        &Server::postgres(),
+        &Server::postgres(),
     );
 }
 
 #[test]
 fn bad_weather_loses_and_doubles_nothing_with_a_warehouse_on_mariadb() {
-    survives(
-        "2",
-        "run,run",
-        &Server::Postgres(Postgres::start()),
-        &Server::MariaDb(MariaDb::start()),
-    );
+    survives("2", "run,run", &Server::postgres(), &Server::mariadb());
 }
 
 #[test]
 fn bad_weather_loses_and_doubles_nothing_with_the_state_on_mariadb() {
-    survives(
-        "3",
-        "run,run+convert",
-        &Server::MariaDb(MariaDb::start()),
-        &Server::Postgres(Postgres::start()),
-    );
+    survives("3", "run,run+convert", &Server::mariadb(), &Server::postgres());
 }

@@ -19,6 +19,8 @@ EVENTS = {
     "clean stop": 0.1,
     "state server stops": 0.1,
     "warehouse server stops": 0.1,
+    "state fails over": 0.05,
+    "warehouse fails over": 0.05,
     "state connections cut": 0.2,
     "warehouse connections cut": 0.2,
     "state connection cut at a byte": 0.2,
@@ -48,13 +50,19 @@ class Events:
         """All events, in the order in which they come."""
         events = ["kill"] * kills
         for event, share in EVENTS.items():
-            if event != PAUSE and (event != "disk full" or self.site.has_small_disk):
+            if event != PAUSE and self.is_possible(event):
                 events += [event] * max(1, round(kills * share))
         self.draw.shuffle(events)
         for _ in range(max(1, round(kills * EVENTS[PAUSE]))):
             # Not at the end, where nothing more would happen meanwhile.
             events.insert(self.draw.randrange(len(events) * 2 // 3), PAUSE)
         return events
+
+    def is_possible(self, event):
+        if event == "disk full":
+            return self.site.has_small_disk
+        # MariaDB runs without a standby here.
+        return not event.endswith("fails over") or self.site.urls[event.split()[0]].startswith("postgres")
 
     def are_over(self):
         return not self.to_come and not any(what == PAUSE for _, what, _ in self.ending)
@@ -106,7 +114,9 @@ class Events:
         if event == "disk full":
             return self.fill_disk()
         if event.endswith("server stops"):
-            return self.stop_server(server)
+            return self.stop_server(server, self.draw.choice(("fast", "immediate", "kill")))
+        if event.endswith("fails over"):
+            return self.stop_server(server, "failover")
         if event == "clock stepped":
             process = self.draw.choice(self.site.processes.all)
             self.tell(f"the clock of {process.name} is off by {self.site.processes.step_clock(process):+d} s")
@@ -210,10 +220,9 @@ class Events:
 
     # Servers and the disk.
 
-    def stop_server(self, server):
+    def stop_server(self, server, how):
         if not self.is_up[server]:
             return False
-        how = self.draw.choice(("fast", "immediate", "kill"))
         self.ask_for(f"stop {server} {how}")
         self.is_up[server] = False
 
