@@ -13,6 +13,7 @@ pub mod mariadb;
 pub mod moto;
 pub mod mutations;
 pub mod oracle;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod promtool;
 pub mod proxy;

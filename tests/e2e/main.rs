@@ -34,6 +34,7 @@ mod oracle;
 mod order;
 mod outages;
 mod page;
+mod poolers;
 mod provinces;
 mod putting_away;
 mod records;

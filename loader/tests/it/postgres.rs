@@ -324,6 +324,8 @@ async fn what_may_pass_on_the_server_is_transient_and_says_what_else_to_do() {
         ("40001", true, "may pass by itself"),
         ("53400", false, ""),
         ("22012", false, ""),
+        ("42P05", false, "pool_mode = session"),
+        ("26000", false, "pool_mode = session"),
     ] {
         execute(
             &place.url,

@@ -179,6 +179,16 @@ impl PostgresFault {
             Some(code) if *code == SqlState::INVALID_CATALOG_NAME => {
                 "; create the database with CREATE DATABASE"
             }
+            Some(code)
+                if [
+                    SqlState::DUPLICATE_PSTATEMENT,
+                    SqlState::INVALID_SQL_STATEMENT_NAME,
+                ]
+                .contains(code) =>
+            {
+                "; a pooler gives each transaction another session: have it lend out whole sessions (in PgBouncer: \
+                 pool_mode = session), or put the server itself into the URL"
+            }
             Some(code) if *code == SqlState::CONFIGURATION_LIMIT_EXCEEDED => {
                 "; raise that limit on the server, such as temp_file_limit"
             }

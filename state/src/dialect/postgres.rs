@@ -6,7 +6,7 @@ mod values;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::FutureExt as _;
 use gristmill_servers::postgres::{Line, PostgresFault, Server};
@@ -55,6 +55,10 @@ const BEGIN_TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Everything that was written: transactions of this program, and edits by hand.
 const CHANGES: &str = "SELECT writes + edits FROM writer";
 
+const SESSION_MARK: &str = "SELECT current_setting('gristmill.session', true)";
+const SHARED_SESSIONS: &str = "a pooler gives each transaction another session, and the state needs sessions of its own: put the \
+    server itself into the URL, or have the pooler lend out whole sessions (in PgBouncer: pool_mode = session)";
+
 /// The transaction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -87,6 +91,26 @@ pub(crate) struct Postgres {
     /// How many transactions of this connection `writer` counts.
     own_writes: i64,
     prepared: HashMap<&'static str, Prepared>,
+}
+
+/// Refuses a pooler that gives each transaction whatever session is free: what a connection sets would then be set for others,
+/// and what it prepares would be missing. What one connection sets, another one must not see.
+pub(crate) async fn refuse_shared_sessions(server: &Arc<Server>) -> Result<()> {
+    let (one, other) = (server.connect().await?, server.connect().await?);
+    let line = Line::new(server.clone());
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mark = format!("{}.{}", std::process::id(), since.as_nanos());
+    line.hear(one.batch_execute(&format!("SET gristmill.session = '{mark}'")))
+        .await?;
+    let seen = line.hear(other.simple_query(SESSION_MARK)).await?;
+    let is_mark = |message: &SimpleQueryMessage| match message {
+        SimpleQueryMessage::Row(row) => row.get(0) == Some(&mark),
+        _ => false,
+    };
+    match seen.iter().any(is_mark) {
+        true => Err(DatabaseError::Connect(SHARED_SESSIONS.to_owned())),
+        false => Ok(()),
+    }
 }
 
 impl Postgres {

@@ -8,7 +8,7 @@ use gristmill_servers::postgres::Server;
 
 use super::migration::{Migration, check, newest};
 use super::{refuse_newer, refuse_older};
-use crate::dialect::postgres::Postgres;
+use crate::dialect::postgres::{Postgres, refuse_shared_sessions};
 use crate::dialect::{Connection, DatabaseError, Place, Purpose, Reading, query_scalar};
 use crate::error::{MigrationError, StateError};
 
@@ -110,6 +110,7 @@ pub(super) async fn look(server: &Arc<Server>) -> Result<i64, StateError> {
 }
 
 async fn version(server: &Arc<Server>) -> Result<i64, DatabaseError> {
+    refuse_shared_sessions(server).await?;
     let mut connection = Connection::Postgres(Box::new(Postgres::connect(server, Purpose::Read).await?));
     let has_table: bool = query_scalar(HAS_TABLE).fetch_one(&mut connection).await?;
     if !has_table {
