@@ -67,6 +67,6 @@ pub(crate) fn cut(url: &str) {
                      WHERE db = database() AND id <> connection_id()";
     for session in mariadb::query(url, sessions).into_iter().flatten().flatten() {
         // It may have ended by itself.
-        execute(url, &format!("KILL SOFT CONNECTION {session}"));
+        execute(url, &format!("KILL CONNECTION {session}"));
     }
 }

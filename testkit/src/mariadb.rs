@@ -1,4 +1,5 @@
-//! A private MariaDB server, started from the version that is installed on the machine.
+//! A private server of MariaDB, started from the version that is installed on the machine, or of what `GRISTMILL_MYSQL`
+//! names: a folder with another MariaDB, or with MySQL. `scripts/mysql` makes such folders.
 //!
 //! As with [Postgres](crate::postgres), tests that do not stop it share one ([`shared`]), and each uses a database of its
 //! own. Its [keeper](crate::keeper) stops it and removes its folder when this process ends.
@@ -18,10 +19,20 @@ use mysql_async::{Conn, OptsBuilder, Row, Value};
 use crate::keeper::{Keeper, free_port};
 use crate::server_user::{as_server_user, folder, write};
 
-const ABSENT: &str = "no MariaDB server found: run apt-get install mariadb-server (scripts/test does that)";
+const ABSENT: &str = "no MariaDB server found: run apt-get install mariadb-server (scripts/test does that), or see GRISTMILL_MYSQL in CONTRIBUTING.md";
 
-/// A quarter of the disk space that a server takes by default.
-const STORAGE: [&str; 2] = ["--innodb-log-file-size=16M", "--innodb-undo-tablespaces=0"];
+/// A quarter of the disk space that a server takes by default. MySQL does not know all of it.
+const STORAGE: [&str; 2] = [
+    "--loose-innodb-log-file-size=16M",
+    "--loose-innodb-undo-tablespaces=0",
+];
+
+/// MySQL lets `root` in by its socket only.
+const ROOT_BY_PORT: &str = "CREATE USER root@'127.0.0.1';
+    GRANT ALL PRIVILEGES ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;";
+
+/// MySQL makes certificates for itself, unless it is told not to: as with MariaDB, a server is encrypted if a test asks for that.
+const NO_TLS: &str = "--loose-auto-generate-certs=OFF";
 
 /// How long a server may take to start on a machine that is busy with a build.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,28 +62,11 @@ impl MariaDb {
 
     /// Starts a server with further options, in which `DIR` stands for its folder, and with these files there.
     pub fn start_with(options: &[&str], files: &[(&str, &str)]) -> Self {
-        let program = program("mariadbd");
+        let program = server_program();
         let folder = folder("gristmill-maria-");
         let data = folder.join("data");
         let keeper = Keeper::of(&folder, &folder.join("pid"), &data, &[]);
-        // A starting server removes what looks like another one's leftovers, so each has its own folder for such files.
-        let mut init = as_server_user(&self::program("mariadb-install-db"), &folder);
-        init.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("TMPDIR", &folder);
-        init.args([
-            "--no-defaults",
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-        ]);
-        init.arg(format!("--datadir={}", data.display()));
-        init.args(STORAGE);
-        let output = init.output().expect("cannot run mariadb-install-db");
-        assert!(
-            output.status.success(),
-            "mariadb-install-db failed: {}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        initialise(&program, &folder, &data, options);
         for (name, text) in files {
             write(&folder.join(name), text);
         }
@@ -152,7 +146,9 @@ impl MariaDb {
             of("pid-file", "pid"),
         ]);
         command.args([format!("--port={}", self.port), "--max-connections=200".into()]);
-        command.arg("--innodb-buffer-pool-size=64M").args(STORAGE);
+        command
+            .args(["--innodb-buffer-pool-size=64M", NO_TLS])
+            .args(STORAGE);
         command.args(&self.options);
         // A process group of its own, so that Ctrl-C does not stop it before the keeper does.
         command
@@ -245,14 +241,78 @@ fn ask<T: Send>(
     })
 }
 
+/// Whether the server that the tests use is MySQL, not MariaDB.
+pub fn is_mysql() -> bool {
+    is_mysqld(&server_program())
+}
+
+/// The collation by which texts are told apart by their bytes.
+pub fn by_bytes() -> &'static str {
+    match is_mysql() {
+        true => "utf8mb4_0900_bin",
+        false => "utf8mb4_nopad_bin",
+    }
+}
+
+fn is_mysqld(program: &Path) -> bool {
+    program.file_name().is_some_and(|name| name == "mysqld")
+}
+
+/// Makes the server's data, with a user `root` who needs no password.
+fn initialise(server: &Path, folder: &Path, data: &Path, options: &[&str]) {
+    let mut command = if is_mysqld(server) {
+        let users = folder.join("users.sql");
+        write(&users, ROOT_BY_PORT);
+        let mut command = as_server_user(server, folder);
+        command.args(["--no-defaults", "--initialize-insecure", NO_TLS]);
+        command.arg(format!("--init-file={}", users.display()));
+        // The data is made for one setting of this.
+        let of_data = |option: &&&str| option.starts_with("--lower-case-table-names");
+        command.args(options.iter().filter(of_data));
+        command
+    } else {
+        let mut command = as_server_user(&program("mariadb-install-db").expect(ABSENT), folder);
+        command.args([
+            "--no-defaults",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ]);
+        command
+    };
+    // A starting server removes what looks like another one's leftovers, so each has its own folder for such files.
+    command
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("TMPDIR", folder);
+    command.arg(format!("--datadir={}", data.display())).args(STORAGE);
+    let output = command.output().expect("cannot make the server's data");
+    assert!(
+        output.status.success(),
+        "cannot make the data of {}: {}{}",
+        server.display(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Finds the server.
+fn server_program() -> PathBuf {
+    let mut programs = ["mariadbd", "mysqld"].into_iter().filter_map(program);
+    programs.next().expect(ABSENT)
+}
+
 /// Finds a program of the server.
-fn program(name: &str) -> PathBuf {
-    let on_path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&on_path).chain(["/usr/sbin", "/usr/bin"].map(PathBuf::from));
-    let mut programs = folders.map(|folder| folder.join(name));
-    programs
-        .find(|program: &PathBuf| Path::exists(program))
-        .expect(ABSENT)
+fn program(name: &str) -> Option<PathBuf> {
+    let folders = match std::env::var_os("GRISTMILL_MYSQL") {
+        Some(folder) => vec![folder.into()],
+        None => {
+            let on_path = std::env::var_os("PATH").unwrap_or_default();
+            std::env::split_paths(&on_path)
+                .chain(["/usr/sbin", "/usr/bin"].map(PathBuf::from))
+                .collect()
+        }
+    };
+    let mut programs = folders.into_iter().map(|folder| folder.join(name));
+    programs.find(|program| program.exists())
 }
 
 #[cfg(test)]

@@ -89,7 +89,8 @@ fn a_user_of_mariadb_loads_into_the_tables_that_the_docs_create() {
     let (database, user) = (name(&by_hand), format!("loads_{}", name(&by_hand)));
     let tables = documented("#### In MySQL and MariaDB")
         .replace("gristmill_loader", &user)
-        .replace("mart", &database);
+        .replace("mart", &database)
+        .replace("utf8mb4_nopad_bin", mariadb::by_bytes());
     mariadb::execute(
         &by_hand,
         &format!("CREATE USER {user} IDENTIFIED BY 'hunter2'; {tables}"),

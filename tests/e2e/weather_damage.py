@@ -118,7 +118,11 @@ def of_state(audit):
         "an arrival that was recorded twice",
         "arrivals that were recorded",
         lambda: run(f"INSERT INTO submission ({columns}) SELECT {columns} FROM submission ORDER BY submission_id LIMIT 1"),
-        lambda: run("DELETE FROM submission WHERE submission_id = (SELECT max(submission_id) FROM submission)"),
+        # MySQL looks up nothing in the table that it deletes from, but in what was taken out of it before.
+        lambda: run(
+            "DELETE FROM submission WHERE submission_id ="
+            " (SELECT newest FROM (SELECT max(submission_id) AS newest FROM submission) s)"
+        ),
     )
 
 

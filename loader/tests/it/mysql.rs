@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use gristmill_loader::{Credentials, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open};
-use gristmill_testkit::mariadb::{MariaDb, execute, query, shared};
+use gristmill_testkit::mariadb::{MariaDb, by_bytes, execute, is_mysql, query, shared};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::cuts::many;
@@ -79,25 +79,27 @@ async fn a_database_is_used_where_it_is_and_asked_for_where_it_is_not() {
 
 #[tokio::test]
 async fn everything_wrong_with_a_table_is_reported_at_once_with_its_remedy() {
-    let place = Place::mysql();
+    let (place, by_bytes) = (Place::mysql(), by_bytes());
     execute(
         &place.url,
-        "CREATE TABLE sales_summary (store_id varchar(25) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci,
-             item_id char(25) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin, trans_date datetime,
-             sale_amount double, tax_amount decimal(5,2), region int NOT NULL,
-             UNIQUE (store_id, item_id)) ENGINE = MyISAM",
+        &format!(
+            "CREATE TABLE sales_summary (store_id varchar(25) CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci,
+                 item_id char(25) CHARACTER SET utf8mb4 COLLATE {by_bytes}, trans_date datetime,
+                 sale_amount double, tax_amount decimal(5,2), region int NOT NULL,
+                 UNIQUE (store_id, item_id)) ENGINE = MyISAM"
+        ),
     );
     let warehouse = place.open("sales_summary", &MEASURES, LoadMode::ReplaceDays);
     let message = mismatch(warehouse.prepare().await);
     let table = format!("`{}`.`sales_summary`", place.url.rsplit('/').next().unwrap());
-    let text = "varchar(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
+    let text = format!("varchar(191) CHARACTER SET utf8mb4 COLLATE {by_bytes}");
     for part in [
         format!(
             "its engine is MyISAM, and loads need the transactions of InnoDB; change it: ALTER TABLE {table} ENGINE"
         ),
         format!("store_id is varchar(25) COLLATE utf8mb4_general_ci, not {text}"),
         format!("ALTER TABLE {table} MODIFY COLUMN `store_id` {text};"),
-        format!("item_id is char(25) COLLATE utf8mb4_nopad_bin, not {text}"),
+        format!("item_id is char(25) COLLATE {by_bytes}, not {text}"),
         "trans_date is datetime, not date".into(),
         "sale_amount is double, not decimal(18,2)".into(),
         "tax_amount is decimal(5,2), not decimal(18,2)".into(),
@@ -124,9 +126,11 @@ async fn everything_wrong_with_a_table_is_reported_at_once_with_its_remedy() {
 
 #[tokio::test]
 async fn keys_over_parts_of_columns_and_views_are_refused() {
-    let columns = "store_id varchar(25) COLLATE utf8mb4_nopad_bin NOT NULL,
-                   item_id varchar(25) COLLATE utf8mb4_nopad_bin NOT NULL, trans_date date NOT NULL,
-                   sale_amount decimal(18,2), tax_amount decimal(18,2), discount_amount decimal(18,2)";
+    let by_bytes = by_bytes();
+    let columns = format!(
+        "store_id varchar(25) COLLATE {by_bytes} NOT NULL, item_id varchar(25) COLLATE {by_bytes} NOT NULL,
+         trans_date date NOT NULL, sale_amount decimal(18,2), tax_amount decimal(18,2), discount_amount decimal(18,2)"
+    );
     let with = |key: &str| format!("CREATE TABLE sales_summary ({columns}{key}) CHARACTER SET utf8mb4");
     for (create, refused) in [
         (with(", KEY (store_id, item_id, trans_date)"), "no unique key"),
@@ -222,7 +226,10 @@ async fn a_user_needs_the_privileges_that_the_documentation_lists_and_no_others(
         .unwrap_err();
     execute(
         &place.url,
-        "ALTER TABLE sales_summary MODIFY item_id varchar(3) COLLATE utf8mb4_nopad_bin",
+        &format!(
+            "ALTER TABLE sales_summary MODIFY item_id varchar(3) COLLATE {}",
+            by_bytes()
+        ),
     );
     let long = Summary::of(&[("s", "a secret item", DAY, A)]);
     let too_long = usual(&place.url)
@@ -287,7 +294,8 @@ async fn what_may_pass_on_the_server_is_transient_and_says_what_else_to_do() {
         execute(
             &place.url,
             &format!(
-                "CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON sales_summary FOR EACH ROW
+                "DROP TRIGGER IF EXISTS refuse;
+                 CREATE TRIGGER refuse BEFORE INSERT ON sales_summary FOR EACH ROW
                      SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {code}, MESSAGE_TEXT = 'refused'"
             ),
         );
@@ -438,11 +446,16 @@ async fn every_sslmode_meets_servers_with_and_without_tls() {
          CREATE USER scrambled@'%' IDENTIFIED BY 'it''s:a/secret'",
     );
     // A target that has a row if, and only if, the session that reads it is encrypted.
-    let encrypted = "CREATE DATABASE mart; CREATE VIEW mart.sales_summary AS
-             SELECT 1 AS one FROM information_schema.SESSION_STATUS
-              WHERE VARIABLE_NAME = 'Ssl_cipher' AND VARIABLE_VALUE <> '';";
+    let status = match is_mysql() {
+        true => "performance_schema.session_status",
+        false => "information_schema.SESSION_STATUS",
+    };
+    let encrypted = format!(
+        "CREATE DATABASE mart; CREATE VIEW mart.sales_summary AS
+             SELECT 1 AS one FROM {status} WHERE VARIABLE_NAME = 'Ssl_cipher' AND VARIABLE_VALUE <> '';"
+    );
     for server in [&secured, shared()] {
-        execute(&server.url("mysql"), encrypted);
+        execute(&server.url("mysql"), &encrypted);
     }
     execute(
         &secured.url("mysql"),

@@ -166,7 +166,9 @@ async fn whoever_stands_still_in_a_write_does_not_hold_a_takeover_up(url: String
     drop(Lease::take(&place, SHORT).await.unwrap());
     let mut paused = connect(&place, SHORT).await.unwrap();
     let limit = match &paused {
-        Connection::MySql(_) => "SET SESSION idle_write_transaction_timeout = 3",
+        Connection::MySql(_) => {
+            "SET SESSION /*M! idle_write_transaction_timeout = 3 */ /*!80017 wait_timeout = 3 */"
+        }
         _ => "SET idle_in_transaction_session_timeout = '3s'",
     };
     paused.run(limit).await.unwrap();

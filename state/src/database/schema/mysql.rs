@@ -52,6 +52,14 @@ static MIGRATIONS: [Migration; 3] = [
     },
 ];
 
+/// What the database must be, the first text of the first migration. It is run before anybody holds [`LOCK`]: it needs the
+/// database for itself, and MySQL takes a transaction that has written a row to use it until its end.
+const DATABASE: &str = include_str!("../../../migrations/mysql/0030_0_server.sql");
+
+const IS_DATABASE_SET: &str = "
+    SELECT default_collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')
+      FROM information_schema.schemata WHERE schema_name = database()";
+
 /// The oldest servers that have what the statements need, JSON_TABLE for one.
 const OLDEST_MARIADB: (u32, u32, u32) = (10, 6, 0);
 const OLDEST_MYSQL: (u32, u32, u32) = (8, 0, 19);
@@ -153,6 +161,12 @@ async fn run_migrations(writer: &mut Connection, place: &Place) -> Result<i64, M
     // What creates tables ends its transaction, so another connection holds the lock meanwhile.
     let (mut connection, mut guard) = (beside(place).await?, beside(place).await?);
     refuse_old_server(&mut connection).await?;
+    if !query_scalar::<bool>(IS_DATABASE_SET)
+        .fetch_one(&mut connection)
+        .await?
+    {
+        connection.run(DATABASE).await?;
+    }
     connection.run(TABLES).await?;
     // It is idle meanwhile.
     guard.run("SET SESSION wait_timeout = 28800").await?;
@@ -216,7 +230,7 @@ async fn apply_missing(connection: &mut Connection, writer: &mut Connection) -> 
             .bind(migration.version)
             .bind(migration.description);
         note.bind(migration.checksum()).execute(&mut *connection).await?;
-        for text in migration.texts {
+        for text in migration.texts.iter().filter(|text| **text != DATABASE) {
             connection.run(text).await?;
         }
         query(NOTE_APPLIED)
@@ -235,6 +249,7 @@ mod tests {
     #[test]
     fn every_file_is_part_of_a_migration_in_its_order() {
         assert_are_of(&MIGRATIONS, "mysql");
+        assert_eq!(MIGRATIONS[0].texts[0], DATABASE);
     }
 
     #[test]
