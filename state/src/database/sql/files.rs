@@ -186,7 +186,7 @@ pub(in crate::database) const RESTAMP: &str = "
 
 /// The same for the members of the given archives.
 pub(in crate::database) const RESTAMP_MEMBERS: &str = "
-    UPDATE ingested_file_status AS f
+    UPDATE ingested_file_status AS f mysql{FORCE INDEX (file_of_archive)}
        SET stamp_changed_ns = j.stamp_changed_ns, compared_timestamp = coalesce(?2, f.compared_timestamp)
       FROM rows(?1 archive text, stamp_bytes int, stamp_modified_ns int, stamp_inode int, stamp_changed_ns int) j
      WHERE f.archive = j.archive AND f.stamp_bytes = j.stamp_bytes AND f.stamp_modified_ns = j.stamp_modified_ns

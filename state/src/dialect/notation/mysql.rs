@@ -84,7 +84,8 @@ fn update_from(statement: &str) -> Option<String> {
     let (table, rest) = split_at_word(rest, "SET")?;
     let (assignments, rest) = split_at_word(rest, "FROM")?;
     let (source, condition) = split_at_word(rest, "WHERE")?;
-    let alias = table.split_whitespace().last()?;
+    // Its index may be named behind it.
+    let alias = table.split("mysql{").next()?.split_whitespace().last()?;
     let mut depth = 0;
     let assignments = assignments.split(|c| {
         depth += nesting(c);

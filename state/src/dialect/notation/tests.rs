@@ -158,6 +158,10 @@ fn updates_and_deletions_join_for_mysql() {
         for_mysql("UPDATE t SET a = NULL FROM t found WHERE found.k = t.k"),
         "UPDATE t, t found SET t.a = NULL WHERE found.k = t.k"
     );
+    assert_eq!(
+        for_mysql("UPDATE t AS x mysql{FORCE INDEX (i)} SET a = 1 FROM t found WHERE found.k = x.k"),
+        "UPDATE t AS x FORCE INDEX (i), t found SET x.a = 1 WHERE found.k = x.k"
+    );
     let alone = "UPDATE t SET a = (SELECT max(b) FROM u) WHERE k = ?1";
     assert_eq!(for_mysql(alone), alone);
     assert_eq!(
