@@ -117,7 +117,7 @@ pub(super) async fn convert_arrivals(
     conversions.finish().await
 }
 
-/// Refuses a file whose path the state database cannot hold. Of those that no feed matches, such a file is left out.
+/// Refuses a file whose path the state database cannot hold. One that no feed matches is listed under the path's beginning.
 fn with_short_paths(components: &Components, event: Event) -> Event {
     let refuses = |path: &str| components.state.place().refuses_path(path);
     match event {
@@ -126,7 +126,11 @@ fn with_short_paths(components: &Components, event: Event) -> Event {
             None => Event::Arrived(Arrival { path, stamp }),
         },
         Event::Unmatched { mut files, is_all } => {
-            files.retain(|file| refuses(&file.path).is_none());
+            for file in &mut files {
+                if refuses(&file.path).is_some() {
+                    file.path = shortened(&file.path);
+                }
+            }
             Event::Unmatched { files, is_all }
         }
         other => other,
