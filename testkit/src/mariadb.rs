@@ -31,8 +31,9 @@ const STORAGE: [&str; 2] = [
 const ROOT_BY_PORT: &str = "CREATE USER root@'127.0.0.1';
     GRANT ALL PRIVILEGES ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;";
 
-/// MySQL makes certificates for itself, unless it is told not to: as with MariaDB, a server is encrypted if a test asks for that.
-const NO_TLS: &str = "--loose-auto-generate-certs=OFF";
+/// MySQL, and MariaDB from 11.4 on, make certificates for themselves, unless they are told not to. A server is encrypted if a
+/// test gives it a certificate.
+const NO_TLS: [&str; 2] = ["--loose-auto-generate-certs=OFF", "--loose-skip-ssl"];
 
 /// How long a server may take to start on a machine that is busy with a build.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -147,7 +148,8 @@ impl MariaDb {
         ]);
         command.args([format!("--port={}", self.port), "--max-connections=200".into()]);
         command
-            .args(["--innodb-buffer-pool-size=64M", NO_TLS])
+            .arg("--innodb-buffer-pool-size=64M")
+            .args(NO_TLS)
             .args(STORAGE);
         command.args(&self.options);
         // A process group of its own, so that Ctrl-C does not stop it before the keeper does.
@@ -264,7 +266,9 @@ fn initialise(server: &Path, folder: &Path, data: &Path, options: &[&str]) {
         let users = folder.join("users.sql");
         write(&users, ROOT_BY_PORT);
         let mut command = as_server_user(server, folder);
-        command.args(["--no-defaults", "--initialize-insecure", NO_TLS]);
+        command
+            .args(["--no-defaults", "--initialize-insecure"])
+            .args(NO_TLS);
         command.arg(format!("--init-file={}", users.display()));
         // The data is made for one setting of this.
         let of_data = |option: &&&str| option.starts_with("--lower-case-table-names");

@@ -192,6 +192,18 @@ impl Postgres {
         }
     }
 
+    /// Has the standby get nothing more, and the server not wait for it.
+    pub fn leave_standby_behind(&self) {
+        execute(
+            &self.url("postgres"),
+            "ALTER SYSTEM SET synchronous_standby_names = ''",
+        );
+        execute(&self.url("postgres"), "SELECT pg_reload_conf()");
+        let mut standby = self.standby();
+        let standby = standby.as_mut().expect("the server has no standby");
+        end(&mut standby.server, "-INT");
+    }
+
     fn standby(&self) -> MutexGuard<'_, Option<Standby>> {
         self.standby.lock().expect("an earlier failover panicked")
     }
@@ -200,7 +212,9 @@ impl Postgres {
     fn become_standby(&self, mut standby: Standby) {
         let data = self.folder.join("data");
         let lost = self.folder.join("lost");
-        end(&mut standby.server, "-INT");
+        if matches!(standby.server.try_wait(), Ok(None)) {
+            end(&mut standby.server, "-INT");
+        }
         fs::rename(&data, &lost).expect("cannot move the server's data away");
         fs::rename(standby.folder.join("data"), &data).expect("cannot move the standby's data");
         // Without it, a server is no standby.

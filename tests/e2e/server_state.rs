@@ -171,9 +171,12 @@ fn a_path_that_is_too_long_is_told(state: &str, longest: &str) {
         format!("{folders}/IL-S1.tdf"),
         support::line("S1", "1.50", 4, "I1", "2026-03-01"),
     );
+    site.submit(format!("{folders}/notes"), "of nobody");
     submit(&site, "S2", "2.50");
     let first = site.run(["run", "--until-idle"]);
     assert_eq!(first.status.code(), Some(1), "{first}");
+    let unmatched = site.run_ok(["files", "--unmatched"]);
+    assert!(unmatched.contains("a long name of a folder"), "{unmatched}");
     // It was told.
     support::run_until_idle(&site);
     let files = site.run_ok(["files", "--json", "--status", "failed"]);
@@ -333,6 +336,43 @@ fn a_server_that_is_away_for_longer_than_the_lease_is_waited_for() {
     );
     let ended = running.terminate();
     assert_eq!(ended.status.code(), Some(0), "{ended}");
+}
+
+#[test]
+fn a_standby_that_lacks_the_last_changes_is_told_of_and_repaired() {
+    let server = Postgres::start_with_standby();
+    let site = site(&server.create_database(), support::SQLITE);
+    let sales = || {
+        support::sqlite_warehouse(
+            &site,
+            "SELECT store_id || ' ' || sale_amount FROM sales_summary ORDER BY 1",
+        )
+    };
+    let mut running = support::service(&site);
+    submit(&site, "S1", "1.50");
+    wait_until("the first load", || running.stderr().contains("loaded"));
+    server.leave_standby_behind();
+    submit(&site, "S1", "2.50");
+    wait_until("the second load", || sales() == ["S1 2.50"]);
+    submit(&site, "S2", "7.00");
+    wait_until("the third load", || sales() == ["S1 2.50", "S2 7.00"]);
+    server.stop(StopMode::Failover);
+    server.start_again();
+    submit(&site, "S1", "3.50");
+    // It ends where it misses what it was about to change, and otherwise loads nothing.
+    wait_until("the service tells of it", || {
+        !running.is_running() || running.stderr().contains("state check --repair")
+    });
+    if running.is_running() {
+        running.terminate();
+    }
+    let told = site.run(["run", "--until-idle"]);
+    assert_eq!(told.status.code(), Some(1), "{told}");
+    assert!(told.stderr.contains("state check --repair"), "{told}");
+    assert_eq!(sales(), ["S1 2.50", "S2 7.00"]);
+    site.run_ok(["state", "check", "--repair"]);
+    support::run_until_idle(&site);
+    assert_eq!(sales(), ["S1 3.50", "S2 7.00"]);
 }
 
 /// A host with folders of its own that works on a source and a lake in a bucket.
