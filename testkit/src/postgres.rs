@@ -1,4 +1,5 @@
-//! A private PostgreSQL server, started from whatever version is installed on the machine.
+//! A private PostgreSQL server, started from whatever version is installed on the machine, or from the folder of programs that
+//! `GRISTMILL_POSTGRES` names.
 //!
 //! Tests of the warehouse need the real thing: its types, its locks, the way it crashes. A server takes about a second
 //! to start; tests that do not stop it share one ([`shared`]), and each uses a database of its own.
@@ -382,9 +383,12 @@ pub fn execute(url: &str, sql: &str) {
     });
 }
 
-/// Returns the folder with `initdb` and `postgres`: Debian's newest version, else the one that `pg_config` names, else
-/// one on the PATH.
+/// Returns the folder with `initdb` and `postgres`: the one that somebody names, else Debian's newest version, else the one that
+/// `pg_config` names, else one on the PATH.
 fn programs() -> PathBuf {
+    if let Some(folder) = std::env::var_os("GRISTMILL_POSTGRES") {
+        return folder.into();
+    }
     let is_complete = |folder: &PathBuf| folder.join("initdb").exists() && folder.join("postgres").exists();
     let debian = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
