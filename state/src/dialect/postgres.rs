@@ -6,7 +6,7 @@ mod values;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use gristmill_servers::postgres::{Line, PostgresFault, Server};
@@ -55,7 +55,8 @@ const BEGIN_TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Everything that was written: transactions of this program, and edits by hand.
 const CHANGES: &str = "SELECT writes + edits FROM writer";
 
-const SESSION_MARK: &str = "SELECT current_setting('gristmill.session', true)";
+const NEW_MARK: &str = "SELECT gen_random_uuid()";
+const MARK: &str = "SELECT current_setting('gristmill.session', true)";
 const SHARED_SESSIONS: &str = "a pooler gives each transaction another session, and the state needs sessions of its own: put the \
     server itself into the URL, or have the pooler lend out whole sessions (in PgBouncer: pool_mode = session)";
 
@@ -98,19 +99,22 @@ pub(crate) struct Postgres {
 pub(crate) async fn refuse_shared_sessions(server: &Arc<Server>) -> Result<()> {
     let (one, other) = (server.connect().await?, server.connect().await?);
     let line = Line::new(server.clone());
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let mark = format!("{}.{}", std::process::id(), since.as_nanos());
+    let said = line.hear(one.simple_query(NEW_MARK)).await?;
+    let mark = first_text(&said).unwrap_or_default();
     line.hear(one.batch_execute(&format!("SET gristmill.session = '{mark}'")))
         .await?;
-    let seen = line.hear(other.simple_query(SESSION_MARK)).await?;
-    let is_mark = |message: &SimpleQueryMessage| match message {
-        SimpleQueryMessage::Row(row) => row.get(0) == Some(&mark),
-        _ => false,
-    };
-    match seen.iter().any(is_mark) {
+    let seen = line.hear(other.simple_query(MARK)).await?;
+    match first_text(&seen) == Some(mark) {
         true => Err(DatabaseError::Connect(SHARED_SESSIONS.to_owned())),
         false => Ok(()),
     }
+}
+
+fn first_text(answer: &[SimpleQueryMessage]) -> Option<&str> {
+    answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    })
 }
 
 impl Postgres {
