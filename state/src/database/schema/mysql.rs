@@ -53,12 +53,13 @@ static MIGRATIONS: [Migration; 3] = [
 ];
 
 /// What the database must be, the first text of the first migration. It is run before anybody holds [`LOCK`]: it needs the
-/// database for itself, and MySQL takes a transaction that has written a row to use it until its end.
+/// database for itself, and MySQL takes a transaction that has written a row to use it until its end. If another first start
+/// holds the lock already, this one gives up soon: that one's statements wait behind it.
 const DATABASE: &str = include_str!("../../../migrations/mysql/0030_0_server.sql");
 
-const IS_DATABASE_SET: &str = "
-    SELECT default_collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')
-      FROM information_schema.schemata WHERE schema_name = database()";
+const IS_NEW: &str = "SELECT NOT EXISTS (SELECT 1 FROM gristmill_migration)";
+const WAIT_SHORTLY: &str = "SET SESSION lock_wait_timeout = 5";
+const WAIT_AS_USUAL: &str = "SET SESSION lock_wait_timeout = DEFAULT";
 
 /// The oldest servers that have what the statements need, JSON_TABLE for one.
 const OLDEST_MARIADB: (u32, u32, u32) = (10, 6, 0);
@@ -161,13 +162,12 @@ async fn run_migrations(writer: &mut Connection, place: &Place) -> Result<i64, M
     // What creates tables ends its transaction, so another connection holds the lock meanwhile.
     let (mut connection, mut guard) = (beside(place).await?, beside(place).await?);
     refuse_old_server(&mut connection).await?;
-    if !query_scalar::<bool>(IS_DATABASE_SET)
-        .fetch_one(&mut connection)
-        .await?
-    {
-        connection.run(DATABASE).await?;
-    }
     connection.run(TABLES).await?;
+    if query_scalar::<bool>(IS_NEW).fetch_one(&mut connection).await? {
+        for text in [WAIT_SHORTLY, DATABASE, WAIT_AS_USUAL] {
+            connection.run(text).await?;
+        }
+    }
     // It is idle meanwhile.
     guard.run("SET SESSION wait_timeout = 28800").await?;
     let mut lock = Transaction::beside(&mut guard).await?;
