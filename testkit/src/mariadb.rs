@@ -307,7 +307,15 @@ fn server_program() -> PathBuf {
 /// Finds a program of the server.
 fn program(name: &str) -> Option<PathBuf> {
     let folders = match std::env::var_os("GRISTMILL_MYSQL") {
-        Some(folder) => vec![folder.into()],
+        Some(folder) => {
+            let folder = PathBuf::from(folder);
+            assert!(
+                folder.is_absolute(),
+                "GRISTMILL_MYSQL: no absolute path: {}",
+                folder.display()
+            );
+            vec![folder]
+        }
         None => {
             let on_path = std::env::var_os("PATH").unwrap_or_default();
             std::env::split_paths(&on_path)

@@ -1,6 +1,6 @@
 //! A private PgBouncer, which lends out the sessions of a Postgres server.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ impl PgBouncer {
     }
 }
 
-/// Starts it, and waits until it takes connections. Returns `None` if it ends before that.
+/// Starts it, and waits until it takes connections, after which it writes its number. Returns `None` if it ends before that.
 fn started(folder: &Path, port: u16) -> Option<Child> {
     let mut command = as_server_user(&program(), folder);
     command
@@ -69,9 +69,17 @@ fn started(folder: &Path, port: u16) -> Option<Child> {
     command.stderr(File::create(folder.join("log")).expect("cannot write PgBouncer's log"));
     let mut child = command.spawn().expect("cannot start PgBouncer");
     let deadline = Instant::now() + PATIENCE;
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        let ended = child.try_wait().expect("cannot query PgBouncer's state");
-        if ended.is_some() {
+    let number = child.id().to_string();
+    let is_ready = || {
+        let written = fs::read_to_string(folder.join("pid")).unwrap_or_default();
+        written.trim() == number && TcpStream::connect(("127.0.0.1", port)).is_ok()
+    };
+    while !is_ready() {
+        if child
+            .try_wait()
+            .expect("cannot query PgBouncer's state")
+            .is_some()
+        {
             return None;
         }
         assert!(Instant::now() < deadline, "PgBouncer takes no connections");

@@ -85,7 +85,9 @@ impl Postgres {
 
     /// Starts a server with a standby: it tells nobody that something is committed before the standby has it, too.
     pub fn start_with_standby() -> Self {
-        let settings = [("postgresql.auto.conf", "synchronous_standby_names = '*'\n")];
+        // A standby that was away for a moment finds what it has missed.
+        let settings = "synchronous_standby_names = '*'\nwal_keep_size = '512MB'\n";
+        let settings = [("postgresql.auto.conf", settings)];
         let mut postgres = Self::start_with(true, &settings, None);
         postgres.has_standby = true;
         postgres.add_standby();
@@ -386,10 +388,15 @@ pub fn execute(url: &str, sql: &str) {
 /// Returns the folder with `initdb` and `postgres`: the one that somebody names, else Debian's newest version, else the one that
 /// `pg_config` names, else one on the PATH.
 fn programs() -> PathBuf {
-    if let Some(folder) = std::env::var_os("GRISTMILL_POSTGRES") {
-        return folder.into();
-    }
     let is_complete = |folder: &PathBuf| folder.join("initdb").exists() && folder.join("postgres").exists();
+    if let Some(folder) = std::env::var_os("GRISTMILL_POSTGRES").map(PathBuf::from) {
+        assert!(
+            folder.is_absolute() && is_complete(&folder),
+            "GRISTMILL_POSTGRES: no absolute path of a folder with initdb and postgres: {}",
+            folder.display()
+        );
+        return folder;
+    }
     let debian = fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
