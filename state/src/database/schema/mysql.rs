@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_servers::mysql::Server;
+use tokio::time::sleep;
 
 use super::migration::{Migration, check, newest};
 use super::{refuse_newer, refuse_older};
@@ -57,9 +58,15 @@ static MIGRATIONS: [Migration; 3] = [
 /// holds the lock already, this one gives up soon: that one's statements wait behind it.
 const DATABASE: &str = include_str!("../../../migrations/mysql/0030_0_server.sql");
 
-const IS_NEW: &str = "SELECT NOT EXISTS (SELECT 1 FROM gristmill_migration)";
+const IS_DATABASE_SET: &str = "
+    SELECT default_collation_name IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')
+      FROM information_schema.schemata WHERE schema_name = database()";
+const IS_BEGUN: &str = "SELECT EXISTS (SELECT 1 FROM gristmill_migration)";
 const WAIT_SHORTLY: &str = "SET SESSION lock_wait_timeout = 5";
 const WAIT_AS_USUAL: &str = "SET SESSION lock_wait_timeout = DEFAULT";
+/// How often to try, and the pause before the next time.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The oldest servers that have what the statements need, JSON_TABLE for one.
 const OLDEST_MARIADB: (u32, u32, u32) = (10, 6, 0);
@@ -162,12 +169,7 @@ async fn run_migrations(writer: &mut Connection, place: &Place) -> Result<i64, M
     // What creates tables ends its transaction, so another connection holds the lock meanwhile.
     let (mut connection, mut guard) = (beside(place).await?, beside(place).await?);
     refuse_old_server(&mut connection).await?;
-    connection.run(TABLES).await?;
-    if query_scalar::<bool>(IS_NEW).fetch_one(&mut connection).await? {
-        for text in [WAIT_SHORTLY, DATABASE, WAIT_AS_USUAL] {
-            connection.run(text).await?;
-        }
-    }
+    prepare(&mut connection).await?;
     // It is idle meanwhile.
     guard.run("SET SESSION wait_timeout = 28800").await?;
     let mut lock = Transaction::beside(&mut guard).await?;
@@ -177,6 +179,36 @@ async fn run_migrations(writer: &mut Connection, place: &Place) -> Result<i64, M
     connection.close().await?;
     guard.close().await?;
     Ok(found)
+}
+
+/// Makes the database what a migration needs. Of several first starts at once, one may be in another one's way.
+async fn prepare(connection: &mut Connection) -> Result<(), DatabaseError> {
+    connection.run(WAIT_SHORTLY).await?;
+    for attempt in 1.. {
+        match try_to_prepare(connection).await {
+            Err(error) if error.is_busy() && attempt < ATTEMPTS => sleep(PAUSE).await,
+            done => {
+                done?;
+                break;
+            }
+        }
+    }
+    connection.run(WAIT_AS_USUAL).await
+}
+
+async fn try_to_prepare(connection: &mut Connection) -> Result<(), DatabaseError> {
+    let is_set: bool = query_scalar(IS_DATABASE_SET).fetch_one(&mut *connection).await?;
+    if !is_set && !is_begun(connection).await? {
+        connection.run(DATABASE).await?;
+    }
+    connection.run(TABLES).await
+}
+
+async fn is_begun(connection: &mut Connection) -> Result<bool, DatabaseError> {
+    match query_scalar(HAS_TABLE).fetch_one(&mut *connection).await? {
+        true => query_scalar(IS_BEGUN).fetch_one(&mut *connection).await,
+        false => Ok(false),
+    }
 }
 
 async fn beside(place: &Place) -> Result<Connection, DatabaseError> {
