@@ -311,8 +311,9 @@ async fn mariadb_reads_no_whole_table_that_grows() {
                 let (what, table, kind) = (text(row, "select_type"), text(row, "table"), text(row, "type"));
                 let (key, extra) = (text(row, "key"), text(row, "Extra"));
                 // MySQL says so of an index that it follows to the limit, and plans for the values: nothing is before `[]`.
-                let rows: Option<u64> = row.get("rows").unwrap();
-                let is_limited = mariadb::is_mysql() && kind == "index" && rows.is_some_and(|rows| rows <= 5);
+                let rows = || row.get::<Option<u64>, _>("rows").unwrap();
+                let is_limited =
+                    mariadb::is_mysql() && kind == "index" && rows().is_some_and(|rows| rows <= 5);
                 // An index that is chosen for each row, or for each group, is not read as a whole.
                 let is_whole = (kind == "ALL" || kind == "index")
                     && !is_limited
