@@ -341,7 +341,10 @@ fn a_server_that_is_away_for_longer_than_the_lease_is_waited_for() {
 #[test]
 fn a_standby_that_lacks_the_last_changes_is_told_of_and_repaired() {
     let server = Postgres::start_with_standby();
-    let site = site(&server.create_database(), support::SQLITE);
+    let state = server.create_database();
+    let site = site(&state, support::SQLITE);
+    let completed = "SELECT 1 FROM job_run WHERE state = 'COMPLETED'";
+    let runs = |count| support::postgres(&state, completed).len() == count;
     let sales = || {
         support::sqlite_warehouse(
             &site,
@@ -351,11 +354,13 @@ fn a_standby_that_lacks_the_last_changes_is_told_of_and_repaired() {
     let mut running = support::service(&site);
     submit(&site, "S1", "1.50");
     wait_until("the first load", || running.stderr().contains("loaded"));
+    wait_until("the end of the first run", || runs(1));
     server.leave_standby_behind();
     submit(&site, "S1", "2.50");
     wait_until("the second load", || sales() == ["S1 2.50"]);
     submit(&site, "S2", "7.00");
     wait_until("the third load", || sales() == ["S1 2.50", "S2 7.00"]);
+    wait_until("the end of the third run", || runs(3));
     server.stop(StopMode::Failover);
     server.start_again();
     submit(&site, "S1", "3.50");
