@@ -351,7 +351,7 @@ fn a_start_tells_of_a_standby_that_lacks_the_last_changes_and_it_is_repaired() {
             "SELECT store_id || ' ' || sale_amount FROM sales_summary ORDER BY 1",
         )
     };
-    let mut running = support::service(&site);
+    let running = support::service(&site);
     submit(&site, "S1", "1.50");
     wait_until("the first load", || running.stderr().contains("loaded"));
     wait_until("the end of the first run", || runs(1));
