@@ -1,5 +1,6 @@
 //! A site whose state is on a server, in bad weather: several processes, kills, pauses beyond a lease, servers that
-//! stop or are followed by a standby, connections that are cut, a full disk and clocks that differ. `weather.py` drives it and audits it in the end.
+//! stop or are followed by a standby, connections that are cut, a full disk and clocks that differ. `weather.py` drives it
+//! and audits it in the end.
 //!
 //! The usual run takes a minute or two. `GRISTMILL_WEATHER=all` takes 500 kills, for an hour or more; docs/reliability.md tells
 //! what that came to. `GRISTMILL_WEATHER=SEED` repeats the short run of a seed, and `GRISTMILL_WEATHER=SEED:KILLS` one with
