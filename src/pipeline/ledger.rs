@@ -4,12 +4,38 @@
 //! does not stops the loads of that job: its inputs may be older than what the warehouse holds. What the state database
 //! knows and the ledger does not is loaded again ([`refill`]).
 
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::Context;
 use gristmill_state::{Cause, ClaimedRun, LedgerNews};
 
 use super::retry::StepError;
 use super::{Components, refill};
 use crate::ledger::{compare, lost_load, newest_loads, scope, unknown_run};
+
+/// The run that this process has loaded last. If the ledger lacks it, a standby that lags has taken the warehouse's place: the
+/// loads of other jobs may be missing, too.
+#[derive(Debug, Default)]
+pub(super) struct LastLoad(Mutex<Option<String>>);
+
+impl LastLoad {
+    pub(super) fn note(&self, run_id: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(run_id.to_owned());
+    }
+
+    fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Returns whether the ledger still has it.
+    async fn stands(&self, components: &Components) -> Result<bool, StepError> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(match last {
+            Some(run_id) => components.warehouse.ledger_entry(&run_id).await?.is_some(),
+            None => true,
+        })
+    }
+}
 
 /// Compares the whole ledger with the state database, and loads again what the warehouse lost.
 pub(super) async fn reconcile(components: &Components) -> Result<LedgerNews, StepError> {
@@ -22,17 +48,19 @@ pub(super) async fn reconcile(components: &Components) -> Result<LedgerNews, Ste
     if news.lost.iter().any(|run| !news.stops(&run.job_id)) {
         refill::refill(components, &news).await?;
     }
+    components.last_load.forget();
     Ok(components.state.ledger_news(None).await?)
 }
 
-/// Makes sure, before a run is loaded, that the ledger still holds what the state database knows of its job and wave.
+/// Makes sure, before a run is loaded, that the ledger still holds what the state database knows of its job and wave, and what
+/// was loaded last.
 pub(super) async fn check(components: &Components, run: &ClaimedRun) -> Result<(), StepError> {
     let newest = newest_loads(&*components.warehouse, Some(&scope(&run.job_id, run.wave))).await?;
     let agrees = components
         .state
         .agrees_with_ledger(&run.job_id, run.wave, newest.last())
         .await?;
-    if agrees {
+    if agrees && components.last_load.stands(components).await? {
         return Ok(());
     }
     let news = reconcile(components).await?;

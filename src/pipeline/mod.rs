@@ -56,13 +56,16 @@ mod vitals;
 mod waiting;
 mod worker;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
+use futures::FutureExt as _;
+use futures::future::FusedFuture as _;
 use gristmill_loader::{LoadError, Warehouse};
-use gristmill_state::{Clock, Service, StateDb};
+use gristmill_state::{Clock, Service, StateDb, StateError};
 use gristmill_watcher::{OpenError, PutAwayError, QueueError};
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
@@ -74,6 +77,7 @@ use self::delegation::Delegation;
 use self::gauges::{Gauges, Queue};
 use self::jobs::CurrentJobs;
 use self::judge::ToJudge;
+use self::ledger::LastLoad;
 pub(crate) use self::merge::selection;
 use self::opening::{make_ready, open_components};
 pub(crate) use self::retry::pause_after;
@@ -147,6 +151,8 @@ struct Components {
     memory: Memory,
     /// Held by whoever compares the state database with the warehouse's ledger.
     ledger_turn: Mutex<()>,
+    /// The run that was loaded last.
+    last_load: LastLoad,
     /// Names this process in the state database.
     owner: String,
     /// Hands out tasks to workers. Those have none, nor has a service whose state database is a file.
@@ -155,6 +161,8 @@ struct Components {
 
 /// Runs the pipeline until `until` or until `stop` completes, and returns what was done. Shows signs of life in `vitals`.
 /// Becomes the service first: only one pipeline works on a state database at a time.
+///
+/// Where the state database has lost what it had confirmed, a service begins anew from what it holds, as after a restart.
 pub async fn run(
     settings: Settings,
     clock: Arc<dyn Clock>,
@@ -163,13 +171,35 @@ pub async fn run(
     vitals: &Vitals,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Arc<Tally>> {
+    let mut stop = std::pin::pin!(stop.fuse());
+    loop {
+        let (settings, progress) = (settings.clone(), progress.clone());
+        let error = match run_once(settings, clock.clone(), until, progress, vitals, stop.as_mut()).await {
+            Ok(tally) => return Ok(tally),
+            Err(error) => error,
+        };
+        let went_back = matches!(error.downcast_ref(), Some(StateError::WentBack { .. }));
+        if !went_back || until == Until::Idle || stop.is_terminated() {
+            return Err(error);
+        }
+        tracing::warn!("{error}: beginning anew from what it holds");
+    }
+}
+
+async fn run_once(
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    until: Until,
+    progress: Progress,
+    vitals: &Vitals,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+) -> anyhow::Result<Arc<Tally>> {
     let (stopper, stopped) = watch::channel(false);
     let patience = Patience {
         until,
         stopped,
         gauges: Arc::<Gauges>::default(),
     };
-    let mut stop = std::pin::pin!(stop);
     let begun = with_retries(&patience, "beginning to work on the state database", || async {
         Ok(Service::begin(&settings.state).await?)
     });
@@ -218,7 +248,7 @@ fn stopped_early() -> Arc<Tally> {
 async fn work(
     components: Arc<Components>,
     until: Until,
-    mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
     stopper: watch::Sender<bool>,
     is_abandoned: &mut bool,
 ) -> anyhow::Result<Arc<Tally>> {
@@ -234,7 +264,10 @@ async fn work(
     let mut stages = start_stages(&components, &stopper.subscribe()).await?;
     let mut outcome = Outcome::default();
     tokio::select! {
+        biased;
         () = &mut stop => tracing::info!("stopping: finishing the work in progress"),
+        // Before the failures that follow from it.
+        went_back = components.state.went_back() => outcome.add(Err(went_back.into())),
         () = components.activity.idle(), if until == Until::Idle => {}
         Some(ended) = stages.join_next() => outcome.add_early(ended.map_err(anyhow::Error::from).flatten()),
     }

@@ -15,6 +15,7 @@ use super::activity::Activity;
 use super::cluster;
 use super::delegation::Delegation;
 use super::jobs::CurrentJobs;
+use super::ledger::LastLoad;
 use super::retry::{Patience, StepError, with_retries};
 use super::runs::AT_ONCE;
 use super::sources::OpenSource;
@@ -204,6 +205,7 @@ impl Opened {
             fetched_kib: Semaphore::new(FETCHED_KIB),
             max_conversions,
             ledger_turn: Mutex::default(),
+            last_load: LastLoad::default(),
             owner: this_process(),
         })
     }

@@ -237,6 +237,15 @@ pub enum StateError {
         /// The URL of the database, without its password.
         database: String,
     },
+    /// The database is older than what it had confirmed.
+    #[error(
+        "the state database {database} lacks changes that it had confirmed: its server crashed before they were on disk, or a \
+         standby that had not received them, or a copy, took its place"
+    )]
+    WentBack {
+        /// The URL of the database, without its password.
+        database: String,
+    },
     /// The server cannot be asked about the lease, or about workers and their tasks.
     #[error(
         "cannot {action} the state database {database}: check that its server is up, and that the user in its URL may read \
@@ -269,7 +278,8 @@ impl StateError {
                 source.is_transient()
             }
             Self::Lease { source, .. } => source.is_transient(),
-            Self::Leased { .. } | Self::LeaseLost { .. } | Self::NoWorkers { .. } => false,
+            Self::Leased { .. } | Self::LeaseLost { .. } | Self::WentBack { .. } => false,
+            Self::NoWorkers { .. } => false,
             Self::Lock { .. } | Self::Folder { .. } => false,
             Self::Impossible { .. } | Self::Damaged { .. } => false,
             Self::Newer { .. } | Self::Older { .. } | Self::Migrate { .. } | Self::AlreadyRunning { .. } => {
@@ -412,6 +422,7 @@ impl<T> During<T> for Result<T, DatabaseError> {
                     damage,
                 },
                 DatabaseError::LeaseLost(database) => StateError::LeaseLost { database },
+                DatabaseError::WentBack(database) => StateError::WentBack { database },
                 DatabaseError::Column { .. } => StateError::Impossible {
                     action,
                     subject,

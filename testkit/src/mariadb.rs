@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
@@ -118,6 +118,26 @@ impl MariaDb {
         let mut child = server.take().expect("the server is already stopped");
         child.kill().expect("cannot kill the server");
         child.wait().expect("cannot wait for the server");
+    }
+
+    /// Keeps a copy of what the server has on its disk, and kills and starts it for that.
+    pub fn leave_copy_behind(&self) {
+        self.kill();
+        let mut copy = Command::new("cp");
+        copy.arg("-a")
+            .args(["data", "copy"].map(|name| self.folder.join(name)));
+        let status = copy.status().expect("cannot run cp");
+        assert!(status.success(), "cannot copy the server's data");
+        self.start_again();
+    }
+
+    /// Has the copy follow the killed server, as a standby does that received nothing since.
+    pub fn follow_with_copy(&self) {
+        self.kill();
+        let [data, copy] = ["data", "copy"].map(|name| self.folder.join(name));
+        fs::remove_dir_all(&data).expect("cannot remove the server's data");
+        fs::rename(copy, data).expect("cannot move the copy");
+        self.start_again();
     }
 
     /// Starts the server again after a stop, on the same port and data, and waits until it is ready.

@@ -44,6 +44,7 @@ mod server_questions;
 mod server_state;
 mod service;
 mod sight;
+mod standbys;
 mod stores;
 mod trace;
 mod verify;

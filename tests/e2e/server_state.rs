@@ -22,7 +22,8 @@ use crate::support;
 const LEASE: Duration = Duration::from_secs(30);
 
 /// A province that runs whenever one of its files is new.
-const JOB: &str = "[[job]]\nid = \"IL\"\nfeed = \"sales\"\nfiles = \"IL-*.tdf\"\ntrigger = \"any\"\n";
+pub(super) const JOB: &str =
+    "[[job]]\nid = \"IL\"\nfeed = \"sales\"\nfiles = \"IL-*.tdf\"\ntrigger = \"any\"\n";
 
 /// A new database for the state, with a password in its URL that nobody may ever see. The server does not ask for it.
 fn database() -> String {
@@ -46,7 +47,7 @@ fn on_mariadb() -> String {
 }
 
 /// The same settings, with the state database on a server.
-fn on_server(settings: &str, state: &str) -> String {
+pub(super) fn on_server(settings: &str, state: &str) -> String {
     assert!(settings.contains("sqlite://state.db"), "{settings}");
     settings.replacen("sqlite://state.db", state, 1)
 }
@@ -60,7 +61,7 @@ fn site(state: &str, warehouse: &str) -> Site {
     support::site(&on_server(&support::settings(warehouse, JOB), state))
 }
 
-fn submit(site: &Site, store: &str, amount: &str) {
+pub(super) fn submit(site: &Site, store: &str, amount: &str) {
     site.submit(
         format!("IL-{store}.tdf"),
         support::line(store, amount, 4, "I1", "2026-03-01"),
@@ -336,42 +337,6 @@ fn a_server_that_is_away_for_longer_than_the_lease_is_waited_for() {
     );
     let ended = running.terminate();
     assert_eq!(ended.status.code(), Some(0), "{ended}");
-}
-
-#[test]
-fn a_start_tells_of_a_standby_that_lacks_the_last_changes_and_it_is_repaired() {
-    let server = Postgres::start_with_standby();
-    let state = server.create_database();
-    let site = site(&state, support::SQLITE);
-    let completed = "SELECT 1 FROM job_run WHERE state = 'COMPLETED'";
-    let runs = |count| support::postgres(&state, completed).len() == count;
-    let sales = || {
-        support::sqlite_warehouse(
-            &site,
-            "SELECT store_id || ' ' || sale_amount FROM sales_summary ORDER BY 1",
-        )
-    };
-    let running = support::service(&site);
-    submit(&site, "S1", "1.50");
-    wait_until("the first load", || running.stderr().contains("loaded"));
-    wait_until("the end of the first run", || runs(1));
-    server.leave_standby_behind();
-    submit(&site, "S1", "2.50");
-    wait_until("the second load", || sales() == ["S1 2.50"]);
-    submit(&site, "S2", "7.00");
-    wait_until("the third load", || sales() == ["S1 2.50", "S2 7.00"]);
-    wait_until("the end of the third run", || runs(3));
-    assert_eq!(running.terminate().status.code(), Some(0));
-    server.stop(StopMode::Failover);
-    server.start_again();
-    submit(&site, "S1", "3.50");
-    let told = site.run(["run", "--until-idle"]);
-    assert_eq!(told.status.code(), Some(1), "{told}");
-    assert!(told.stderr.contains("state check --repair"), "{told}");
-    assert_eq!(sales(), ["S1 2.50", "S2 7.00"]);
-    site.run_ok(["state", "check", "--repair"]);
-    support::run_until_idle(&site);
-    assert_eq!(sales(), ["S1 3.50", "S2 7.00"]);
 }
 
 /// A host with folders of its own that works on a source and a lake in a bucket.

@@ -48,7 +48,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard, watch};
 
 pub use self::criterion::criterion;
 pub use self::lake::{Expiry, ObjectsOf};
@@ -69,13 +69,13 @@ use crate::service::Service;
 #[derive(Debug)]
 pub struct StateDb {
     place: Place,
-    /// The number under which the service may write to a server.
-    epoch: Option<i64>,
     clock: Arc<dyn Clock>,
     /// `None` if it was opened only to read.
     writer: Mutex<Option<Connection>>,
     /// Whether commits of the writer are not flushed to disk at present.
     is_unsynced: AtomicBool,
+    /// Whether it was found to lack what it had confirmed.
+    went_back: watch::Sender<bool>,
     readers: Readers,
     /// The impossible values that were told.
     told: whole::Told,
@@ -109,7 +109,7 @@ impl StateDb {
         migrate(&mut writer, &place).await?;
         tracing::debug!(%place, "opened the state database");
         let reading = place.reading();
-        Ok(Self::new(place, epoch, clock, Some(writer), reading))
+        Ok(Self::new(place, clock, Some(writer), reading))
     }
 
     /// Returns whether there is a database that a service has worked on.
@@ -124,7 +124,7 @@ impl StateDb {
         if schema::is_current(&place).await? {
             let writer = connect_writer(&place, None).await?;
             let reading = place.reading();
-            return Ok(Self::new(place, None, clock, Some(writer), reading));
+            return Ok(Self::new(place, clock, Some(writer), reading));
         }
         let _lock = match &place {
             Place::File(path) => match ServiceLock::acquire(path) {
@@ -145,22 +145,16 @@ impl StateDb {
     pub async fn open_to_read(place: impl Into<Place>, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
         let place = place.into();
         let reading = schema::readable(&place).await?;
-        Ok(Self::new(place, None, clock, None, reading))
+        Ok(Self::new(place, clock, None, reading))
     }
 
-    fn new(
-        place: Place,
-        epoch: Option<i64>,
-        clock: Arc<dyn Clock>,
-        writer: Option<Connection>,
-        reading: Reading,
-    ) -> Self {
+    fn new(place: Place, clock: Arc<dyn Clock>, writer: Option<Connection>, reading: Reading) -> Self {
         Self {
             place,
-            epoch,
             clock,
             writer: Mutex::new(writer),
             is_unsynced: AtomicBool::new(false),
+            went_back: watch::Sender::new(false),
             readers: Readers::new(reading),
             told: whole::Told::default(),
             editor: "gristmill".to_owned(),
@@ -179,6 +173,17 @@ impl StateDb {
         let (action, subject) = ("check for changes in", "the state database");
         let mut writer = self.writer().await.during(action, subject)?;
         writer.changes_of_others().await.during(action, subject)
+    }
+
+    /// Completes once the server was found to lack what it had confirmed, as after a crash, or where a standby that lags took its
+    /// place. What this process knows of the database may be wrong then, so nothing more is written: open it anew.
+    pub async fn went_back(&self) -> StateError {
+        let mut went_back = self.went_back.subscribe();
+        // Its sender is here.
+        let _ = went_back.wait_for(|went_back| *went_back).await;
+        StateError::WentBack {
+            database: self.place.to_string(),
+        }
     }
 
     /// Returns where the database is.
@@ -235,7 +240,14 @@ impl StateDb {
         let writer = self.writer.lock().await;
         let mut writer = MutexGuard::try_map(writer, Option::as_mut).map_err(|_| DatabaseError::OnlyRead)?;
         if !writer.is_usable().await {
-            *writer = connected(&self.place, self.epoch).await?;
+            let mut next = self.place.connect_to_write().await?;
+            if let Err(error) = next.succeed(&writer).await {
+                if matches!(error, DatabaseError::WentBack(_)) {
+                    self.went_back.send_replace(true);
+                }
+                return Err(error);
+            }
+            *writer = next;
             self.is_unsynced.store(false, Ordering::Relaxed);
         }
         Ok(writer)
@@ -250,20 +262,16 @@ pub(crate) async fn prepare(place: &Place) -> Result<(), StateError> {
     }
 }
 
-async fn connected(place: &Place, epoch: Option<i64>) -> Result<Connection> {
-    let mut connection = place.connect_to_write().await?;
+async fn connect_writer(place: &Place, epoch: Option<i64>) -> Result<Connection, StateError> {
+    let connected = place.connect_to_write().await;
+    let mut connection = connected.map_err(|source| StateError::Open {
+        place: place.clone(),
+        source,
+    })?;
     if let Some(epoch) = epoch {
         connection.write_as(epoch);
     }
     Ok(connection)
-}
-
-async fn connect_writer(place: &Place, epoch: Option<i64>) -> Result<Connection, StateError> {
-    let connected = connected(place, epoch).await;
-    connected.map_err(|source| StateError::Open {
-        place: place.clone(),
-        source,
-    })
 }
 
 fn make_folder(path: &Path) -> Result<(), StateError> {

@@ -155,6 +155,17 @@ impl Connection {
         }
     }
 
+    /// Takes the place of a connection that broke: writes as the service that it wrote as, and only if everything stands that
+    /// was confirmed on it. Otherwise the server has crashed without having that on its disk, or a standby without it follows.
+    pub(crate) fn succeed<'c>(&'c mut self, before: &'c Self) -> BoxFuture<'c, Result<()>> {
+        match (self, before) {
+            (Self::Postgres(postgres), Self::Postgres(before)) => postgres.succeed(before).boxed(),
+            (Self::MySql(mysql), Self::MySql(before)) => mysql.succeed(before).boxed(),
+            // What a file has, it keeps as long as its host runs, and this process with it.
+            _ => ready(Ok(())).boxed(),
+        }
+    }
+
     pub(super) fn begin_to_write(&mut self) -> BoxFuture<'_, Result<()>> {
         match self {
             Self::Sqlite(sqlite) => sqlite.begin("BEGIN IMMEDIATE").boxed(),

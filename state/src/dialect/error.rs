@@ -29,6 +29,9 @@ pub enum DatabaseError {
     /// Another process has become the service of the database with this URL.
     #[error("another process has taken over the work on {0}")]
     LeaseLost(String),
+    /// What the database with this URL had confirmed does not stand any more.
+    #[error("{0} lacks changes that it had confirmed")]
+    WentBack(String),
     /// Nobody knows whether a change stands.
     #[error("whether it was done is not known ({0}): look before you try again")]
     Unconfirmed(String),
@@ -78,7 +81,7 @@ impl DatabaseError {
             Self::Sqlite(error) => matches!(sqlite_code(error), Some(BUSY | LOCKED)),
             Self::Postgres(fault) => fault.code().is_some_and(|code| IN_USE.contains(code)),
             Self::MySql(fault) => fault.code().is_some_and(|code| IN_USE_OF_MYSQL.contains(&code)),
-            Self::Connect(_) | Self::LeaseLost(_) => false,
+            Self::Connect(_) | Self::LeaseLost(_) | Self::WentBack(_) => false,
             Self::Unconfirmed(_) | Self::RolledBack => false,
             Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,
             Self::OnlyRead | Self::Closed | Self::Panicked(_) => false,
@@ -98,7 +101,7 @@ impl DatabaseError {
                         || fault.code() == Some(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT)
                 }
                 Self::MySql(fault) => fault.is_transient() && fault.code() != Some(DUPLICATE_KEY),
-                Self::Connect(_) | Self::LeaseLost(_) => false,
+                Self::Connect(_) | Self::LeaseLost(_) | Self::WentBack(_) => false,
                 Self::Unconfirmed(_) | Self::RolledBack => false,
                 Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,
                 Self::OnlyRead | Self::Closed => false,

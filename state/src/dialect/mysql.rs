@@ -94,6 +94,8 @@ pub(crate) struct MySql {
     epoch: Option<i64>,
     /// How many transactions of this connection `writer` counts.
     own_writes: i64,
+    /// The last transaction that was confirmed here, or on the connection before.
+    confirmed: Option<Counted>,
     prepared: HashMap<&'static str, Prepared>,
 }
 
@@ -109,6 +111,7 @@ impl MySql {
             session: None,
             epoch: None,
             own_writes: 0,
+            confirmed: None,
             prepared: HashMap::new(),
         };
         connection.batch(SESSION).await?;
@@ -259,6 +262,23 @@ impl MySql {
         self.epoch = Some(epoch);
     }
 
+    /// Goes on where another connection broke.
+    pub(super) async fn succeed(&mut self, before: &Self) -> Result<()> {
+        self.epoch = before.epoch;
+        self.confirmed.clone_from(&before.confirmed);
+        let Some(confirmed) = before.confirmed.clone() else {
+            return Ok(());
+        };
+        let ask = |mut conn: Conn| async move {
+            let stands = outcome::stands(&mut conn, &confirmed).await;
+            (conn, stands)
+        };
+        match self.call(ask).await? {
+            true => Ok(()),
+            false => Err(DatabaseError::WentBack(self.line.server().url().to_owned())),
+        }
+    }
+
     /// Begins a transaction, and counts it. Fails if another process has become the service.
     ///
     /// Whoever writes changes the one row of `writer` first. So one transaction writes at a time, as on SQLite, and what it has
@@ -330,7 +350,10 @@ impl MySql {
             }
         }
         self.state = State::None;
-        self.own_writes += i64::from(self.transaction.take().is_some());
+        if let Some(counted) = self.transaction.take() {
+            self.own_writes += 1;
+            self.confirmed = Some(counted);
+        }
         Ok(())
     }
 

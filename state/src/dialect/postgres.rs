@@ -54,6 +54,7 @@ const BEGIN_TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Everything that was written: transactions of this program, and edits by hand.
 const CHANGES: &str = "SELECT writes + edits FROM writer";
+const WRITES: &str = "SELECT writes FROM writer";
 
 const NEW_MARK: &str = "SELECT gen_random_uuid()";
 const MARK: &str = "SELECT current_setting('gristmill.session', true)";
@@ -91,6 +92,8 @@ pub(crate) struct Postgres {
     epoch: Option<i64>,
     /// How many transactions of this connection `writer` counts.
     own_writes: i64,
+    /// How many transactions `writer` had counted with the last one that was confirmed here.
+    confirmed: i64,
     prepared: HashMap<&'static str, Prepared>,
 }
 
@@ -137,6 +140,7 @@ impl Postgres {
             is_flushed: true,
             epoch: None,
             own_writes: 0,
+            confirmed: 0,
             prepared: HashMap::new(),
         })
     }
@@ -222,9 +226,12 @@ impl Postgres {
     }
 
     pub(super) async fn changes(&mut self) -> Result<i64> {
-        let rows = self.answers(CHANGES, &[]).await?;
-        let all: i64 = rows.first().ok_or(DatabaseError::NoRow)?.at(0)?;
-        Ok(all - self.own_writes)
+        Ok(self.number(CHANGES).await? - self.own_writes)
+    }
+
+    async fn number(&mut self, statement: &'static str) -> Result<i64> {
+        let rows = self.answers(statement, &[]).await?;
+        rows.first().ok_or(DatabaseError::NoRow)?.at(0)
     }
 
     pub(crate) async fn begin(&mut self, words: &str) -> Result<()> {
@@ -241,6 +248,16 @@ impl Postgres {
     /// Has all that follows be written as the service of this number.
     pub(super) fn write_as(&mut self, epoch: i64) {
         self.epoch = Some(epoch);
+    }
+
+    /// Goes on where another connection broke.
+    pub(super) async fn succeed(&mut self, before: &Self) -> Result<()> {
+        self.epoch = before.epoch;
+        self.confirmed = before.confirmed;
+        match self.number(WRITES).await? < self.confirmed {
+            true => Err(DatabaseError::WentBack(self.line.server().url().to_owned())),
+            false => Ok(()),
+        }
     }
 
     pub(super) async fn begin_to_write(&mut self) -> Result<()> {
@@ -299,7 +316,10 @@ impl Postgres {
             }
         }
         self.state = State::None;
-        self.own_writes += i64::from(self.transaction.take().is_some());
+        if let Some(counted) = self.transaction.take() {
+            self.own_writes += 1;
+            self.confirmed = counted.writes;
+        }
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use gristmill_servers::mysql::{ConnectError, MySqlFault, Server, close};
+use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 use tokio::time::sleep;
 
@@ -41,7 +42,7 @@ pub(super) async fn must_stand(server: &Arc<Server>, counted: &Counted, error: D
         .with_max_delay(LONGEST_PAUSE)
         .without_max_times();
     for pause in pauses.build() {
-        match server.in_time(stands(server, counted)).await {
+        match server.in_time(ask(server, counted)).await {
             Ok(true) => return Ok(()),
             Ok(false) => break,
             Err(failure) if failure.is_transient() => {}
@@ -52,11 +53,16 @@ pub(super) async fn must_stand(server: &Arc<Server>, counted: &Counted, error: D
     Err(error)
 }
 
-async fn stands(server: &Server, counted: &Counted) -> Result<bool, ConnectError> {
+async fn ask(server: &Server, counted: &Counted) -> Result<bool, ConnectError> {
     let (mut conn, _) = server.connect().await?;
     conn.query_drop(WAIT_FOR_LOCK).await.map_err(MySqlFault::from)?;
-    let writes = conn.exec_first(WRITES, (counted.session,)).await;
-    let writes: Option<i64> = writes.map_err(MySqlFault::from)?;
+    let stands = stands(&mut conn, counted).await.map_err(MySqlFault::from)?;
     close(conn).await;
+    Ok(stands)
+}
+
+/// Returns whether the transaction was committed.
+pub(super) async fn stands(conn: &mut Conn, counted: &Counted) -> Result<bool, mysql_async::Error> {
+    let writes: Option<i64> = conn.exec_first(WRITES, (counted.session,)).await?;
     Ok(writes.is_some_and(|writes| writes >= counted.writes))
 }
