@@ -14,6 +14,7 @@ use super::activity::Activity;
 #[cfg(feature = "cluster")]
 use super::cluster;
 use super::delegation::Delegation;
+use super::faults::Hope;
 use super::jobs::CurrentJobs;
 use super::ledger::LastLoad;
 use super::retry::{Patience, StepError, with_retries};
@@ -131,8 +132,8 @@ async fn name(state: &StateDb, patience: &Patience) -> anyhow::Result<Option<Str
     name.await.map_err(StepError::into_cause)
 }
 
-/// Opens the lake. If its disk is full, that is waited for; and with the state on a server, the service before this one, which
-/// stands still: once it goes on, it finds that its lease is lost, and ends.
+/// Opens the lake. If its disk is full or its bucket away, that is waited for; and with the state on a server, the service before
+/// this one, which stands still: once it goes on, it finds that its lease is lost, and ends.
 async fn open_lake<F>(patience: &Patience, is_on_server: bool, open: impl Fn() -> F) -> anyhow::Result<Lake>
 where
     F: Future<Output = anyhow::Result<Lake>>,
@@ -140,7 +141,7 @@ where
     let opened = with_retries(patience, "opening the lake", || async {
         open().await.map_err(|error| {
             let is_held = matches!(error.downcast_ref(), Some(StateError::AlreadyRunning { .. }));
-            match faults::is_of_room(&error) || is_held && is_on_server {
+            match faults::hope(&error) == Hope::Outage || is_held && is_on_server {
                 true => StepError::outage(error),
                 false => StepError::permanent(error),
             }

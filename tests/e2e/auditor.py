@@ -129,8 +129,10 @@ def audit(state, warehouse, lake, model):
 
 
 class Audit:
-    def __init__(self, state, warehouse, lake, model):
+    def __init__(self, state, warehouse, lake, model, scratch=None):
+        """`scratch` is the folder with the spools, if that is not the lake's."""
         self.state, self.warehouse, self.lake, self.model = state, warehouse, lake, model
+        self.scratch = scratch or lake
         self.parquet = Parquet(lake)
         self.wrong, self.unnamed = [], 0
 
@@ -279,7 +281,7 @@ class Audit:
                 self.parquet(name)
             except duckdb.Error as error:
                 self.wrong.append(f"{name} cannot be read: {error}")
-        spooled = [path for spool in self.lake.glob("_spool*") if spool.is_dir() for path in spool.iterdir()]
+        spooled = [path for spool in self.scratch.glob("_spool*") if spool.is_dir() for path in spool.iterdir()]
         self.same("the spool", sorted(map(str, spooled)), [])
 
     def may_be_left(self, name):

@@ -635,6 +635,59 @@ fn faults_on_the_way_change_nothing() {
 }
 
 #[test]
+fn a_bucket_that_is_away_at_the_start_or_later_is_waited_for() {
+    let bucket = Bucket::start();
+    let proxy = S3Faults::before(bucket.server.port);
+    let site = bucket.site("away", support::SQLITE, &job(1), &proxy.url());
+    let send = |store: &str| {
+        let line = support::line(store, "1.50", 4, "I", "2026-03-01");
+        bucket.put_all([(format!("away/in/IL-{store}.tdf"), line.into_bytes())]);
+    };
+    let go = |is_away: bool| {
+        proxy.plan(move |_| match is_away {
+            true => Fault::Cut,
+            false => Fault::None,
+        });
+    };
+    go(true);
+    send("1");
+    let not_waited = site.run(["run", "--until-idle"]);
+    assert_eq!(not_waited.status.code(), Some(1), "{not_waited}");
+    assert!(
+        not_waited.stderr.contains("cannot claim the lake"),
+        "{not_waited}"
+    );
+    let mut service = site.start(["run"]);
+    wait_until("the service waits for the lake", || {
+        assert!(service.is_running(), "{}", service.stderr());
+        service
+            .stderr()
+            .contains("opening the lake failed and will be tried again")
+    });
+    go(false);
+    let completed = |service: &mut Background, runs: &str| {
+        wait_until(&format!("{runs} runs are completed"), || {
+            assert!(service.is_running(), "{}", service.stderr());
+            state(&site, "SELECT count(*) FROM job_run WHERE state = 'COMPLETED'") == [runs]
+        });
+    };
+    completed(&mut service, "1");
+    go(true);
+    send("2");
+    let said = service.stderr().len();
+    wait_until("the service tells of it", || {
+        service.stderr()[said..].contains(" WARN ")
+    });
+    go(false);
+    completed(&mut service, "2");
+    assert_eq!(
+        support::told(&sqlite_rows(&site)),
+        ["1 I 2026-03-01 1.50 - -", "2 I 2026-03-01 1.50 - -"]
+    );
+    assert!(service.terminate().status.success());
+}
+
+#[test]
 fn an_object_that_changes_while_it_is_read_is_read_again() {
     let bucket = Bucket::start();
     let proxy = S3Faults::before(bucket.server.port);

@@ -326,7 +326,9 @@ fn a_lake_in_a_bucket_is_merged_alike_here_and_there() {
     );
     let merged = ["here", "there"].map(|prefix| {
         let url = format!("s3://{BUCKET}/{prefix}");
-        let here = buckets::settings(&url, SQLITE, JOB, |table| buckets::reached(table, &endpoint));
+        let here = buckets::settings(&url, SQLITE, &buckets::job(3), |table| {
+            buckets::reached(table, &endpoint)
+        });
         let mut site = site(&match prefix {
             "here" => here,
             _ => on_cluster(&sail.url(), &here),

@@ -1,10 +1,10 @@
 """Days of waves for 50 stores in 4 provinces, in bad weather; then an audit.
 
     weather.py --binary GRISTMILL --folder FOLDER --seed N --kills N --processes run,run
-               --state URL --warehouse URL [--small-disk MEGABYTES] [--prove]
+               --state URL --warehouse URL [--bucket ENDPOINT] [--small-disk MEGABYTES] [--prove]
 
-Some processes work on one site: a source and a lake in folders, the state on a Postgres server, the warehouse on a
-server, too. Each is started again when it ends. While the stores send (`weather_stores.py`), processes are killed, stopped
+Some processes work on one site: a source and a lake in folders, the state and the warehouse on servers. With --bucket, both are in
+the bucket `gristmill` of an S3 server, whose keys are in the environment; on the small disk is the lake's scratch then. Each is started again when it ends. While the stores send (`weather_stores.py`), processes are killed, stopped
 cleanly, and paused, also for longer than their lease; servers stop, connections are cut, refused or fall silent; the lake's
 disk is full; and each process has a clock of its own that is stepped (`weather_events.py`). In the end all goes well again,
 and when nothing is left to do, `auditor.py` compares warehouse, ledger, state and lake with the model.
@@ -30,6 +30,7 @@ import time
 import auditor
 import auditor_databases
 import weather_damage
+from weather_bucket import Bucket
 from weather_events import Events
 from weather_processes import Processes
 from weather_proxy import Proxy
@@ -37,16 +38,19 @@ from weather_state import State
 from weather_stores import JOBS, Stores
 
 SETTINGS = """
+[state]
+url = "{state}"
+[warehouse]
+url = "{warehouse}"
+"""
+
+IN_FOLDERS = """
 [source]
 url = "incoming"
 settle = "100ms"
 sweep = "1s"
 [lake]
 url = "lake"
-[state]
-url = "{state}"
-[warehouse]
-url = "{warehouse}"
 """
 
 # So that a connection that has fallen silent is given up in time.
@@ -59,16 +63,17 @@ class Site:
     def __init__(self, options, draw, tell):
         self.folder = pathlib.Path(options.folder)
         self.has_small_disk = bool(options.small_disk)
-        self.state = State(options.state)
+        self.state = State(options.state, has_inodes=not options.bucket)
         self.urls = {"state": options.state, "warehouse": options.warehouse}
-        self.proxies, urls = {}, {}
-        for name, url in self.urls.items():
-            port = int(re.search(r":(\d+)/", url)[1])
-            self.proxies[name] = Proxy(port)
-            urls[name] = url.replace(f":{port}/", f":{self.proxies[name].port}/") + PATIENT
+        self.proxies = {}
+        urls = {name: self.proxied(name, url) + PATIENT for name, url in self.urls.items()}
+        self.bucket, places = None, IN_FOLDERS
+        if options.bucket:
+            self.bucket = Bucket(options.bucket)
+            places = self.bucket.settings(self.proxied("bucket", options.bucket))
         for name in ("incoming", "lake"):
             (self.folder / name).mkdir()
-        (self.folder / "gristmill.toml").write_text(SETTINGS.format(**urls) + JOBS)
+        (self.folder / "gristmill.toml").write_text(places + SETTINGS.format(**urls) + JOBS)
         if self.has_small_disk:
             disk = ["mount", "-t", "tmpfs", "-o", f"size={options.small_disk}m", "tmpfs", self.folder / "lake"]
             subprocess.run(disk, check=True)
@@ -82,8 +87,16 @@ class Site:
         self.commands = []
         self.processes = Processes(self.binary, self.folder, options.processes.split(","), draw, tell)
 
+    def proxied(self, name, url):
+        """The URL of a proxy before a server."""
+        port = re.search(r":(\d+)", url.rpartition("@")[2])[1]
+        self.proxies[name] = Proxy(int(port))
+        return url.replace(f":{port}", f":{self.proxies[name].port}")
+
     def submit(self, name, text):
         """Sends a file as careful stores do. Returns its stamp."""
+        if self.bucket:
+            return self.bucket.submit(name, text)
         part = self.folder / "incoming" / f".{name}.part"
         part.write_text(text)
         stamp = part.stat()
@@ -246,9 +259,12 @@ class Weather:
 
     def audit(self):
         self.tell("audit")
-        model, lake = self.stores.model(), self.site.folder / "lake"
-        warehouse = auditor_databases.database(self.options.warehouse)
-        audit = auditor.Audit(self.state.database, warehouse, lake, model)
+        lake = scratch = self.site.folder / "lake"
+        if self.site.bucket:
+            lake = self.site.bucket.lake_copied(self.site.folder / "copy")
+            self.wrong += self.site.bucket.unfinished()
+        model, warehouse = self.stores.model(), auditor_databases.database(self.options.warehouse)
+        audit = auditor.Audit(self.state.database, warehouse, lake, model, scratch)
         self.wrong += audit.run()
         if lost := self.state.lost():
             self.wrong.append(f"recorded once, and gone: {lost[:5]}")
@@ -293,6 +309,7 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--kills", type=int, required=True)
+    parser.add_argument("--bucket", help="the S3 server with the bucket for source and lake")
     parser.add_argument("--small-disk", type=int, help="the size of the lake's disk, in megabytes")
     parser.add_argument("--patience", type=int, default=120, help="after how many seconds without progress to give up")
     parser.add_argument("--prove", action="store_true", help="damage the site in the end: the auditor must notice")

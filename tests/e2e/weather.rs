@@ -1,6 +1,6 @@
 //! A site whose state is on a server, in bad weather: several processes, kills, pauses beyond a lease, servers that
-//! stop or are followed by a standby, connections that are cut, a full disk and clocks that differ. `weather.py` drives it
-//! and audits it in the end.
+//! stop or are followed by a standby, a bucket that is away, connections that are cut, a full disk and clocks that differ.
+//! `weather.py` drives it and audits it in the end.
 //!
 //! The usual run takes a minute or two. `GRISTMILL_WEATHER=all` takes 500 kills, for an hour or more; docs/reliability.md tells
 //! what that came to. `GRISTMILL_WEATHER=SEED` repeats the short run of a seed, and `GRISTMILL_WEATHER=SEED:KILLS` one with
@@ -12,8 +12,11 @@ use std::process::{Command, Stdio};
 
 use gristmill_testkit::mariadb::MariaDb;
 use gristmill_testkit::postgres::{Postgres, StopMode};
+use gristmill_testkit::seaweedfs::SeaweedFs;
 use gristmill_testkit::venv;
 use tempfile::TempDir;
+
+use crate::buckets::BUCKET;
 
 /// The kills of the short form.
 const KILLS: &str = "10";
@@ -104,6 +107,10 @@ fn asked_for(seed: &str, processes: &str) -> Asked {
 }
 
 fn survives(seed: &str, processes: &str, state: &Server, warehouse: &Server) {
+    survives_in(seed, processes, state, warehouse, None);
+}
+
+fn survives_in(seed: &str, processes: &str, state: &Server, warehouse: &Server, bucket: Option<&SeaweedFs>) {
     let Asked {
         seed,
         kills,
@@ -133,6 +140,14 @@ fn survives(seed: &str, processes: &str, state: &Server, warehouse: &Server) {
     ]);
     let (state_url, warehouse_url) = (state.create_database(), warehouse.create_database());
     command.args(["--state", &state_url, "--warehouse", &warehouse_url]);
+    if let Some(server) = bucket {
+        command.args(["--bucket", &server.endpoint()]);
+        command
+            .env("AWS_ACCESS_KEY_ID", SeaweedFs::ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SeaweedFs::SECRET_KEY)
+            .env("AWS_REGION", SeaweedFs::REGION)
+            .env("AWS_DEFAULT_REGION", SeaweedFs::REGION);
+    }
     command.args(["--seed", &seed, "--kills", &kills.to_string()]);
     command.arg("--folder").arg(folder);
     if has_disk {
@@ -199,4 +214,12 @@ fn bad_weather_loses_and_doubles_nothing_with_a_warehouse_on_mariadb() {
 #[test]
 fn bad_weather_loses_and_doubles_nothing_with_the_state_on_mariadb() {
     survives("3", "run,run+convert", &Server::mariadb(), &Server::postgres());
+}
+
+#[test]
+fn bad_weather_loses_and_doubles_nothing_with_source_and_lake_in_a_bucket() {
+    let (state, warehouse) = (Server::postgres(), Server::postgres());
+    let bucket = SeaweedFs::start(&[BUCKET]);
+    let processes = "run,run,run+convert,run+load";
+    survives_in("4", processes, &state, &warehouse, Some(&bucket));
 }

@@ -131,7 +131,7 @@ def of_lake(audit):
     lake = audit.lake
     partials = audit.state.ask("partial_object", 'FROM versions WHERE in_force = 1 AND "rows" > 0 ORDER BY file_url')
     one, other = (lake / name for (name,) in [row for row in partials if row[0]][:2])
-    unnamed, spooled, aside = lake / "summaries" / "nobody.parquet", lake / "_spool" / "7", lake / "aside"
+    unnamed, spooled, aside = lake / "summaries" / "nobody.parquet", audit.scratch / "_spool" / "7", lake / "aside"
 
     def swap():
         shutil.copy(one, aside)

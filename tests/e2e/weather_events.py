@@ -29,6 +29,10 @@ EVENTS = {
     "warehouse refuses": 0.05,
     "state falls silent": 0.05,
     "warehouse falls silent": 0.05,
+    "bucket connections cut": 0.2,
+    "bucket connection cut at a byte": 0.2,
+    "bucket refuses": 0.1,
+    "bucket falls silent": 0.05,
     "disk full": 0.1,
     "clock stepped": 0.3,
 }
@@ -61,6 +65,8 @@ class Events:
     def is_possible(self, event):
         if event == "disk full":
             return self.site.has_small_disk
+        if event.startswith("bucket"):
+            return self.site.bucket is not None
         # MariaDB runs without a standby here.
         return not event.endswith("fails over") or self.site.urls[event.split()[0]].startswith("postgres")
 

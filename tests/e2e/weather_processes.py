@@ -79,6 +79,7 @@ class Processes:
 
     def environment(self, process):
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
+        environment |= {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
         if process.role == "run":
             environment |= self.slowness()
         if self.steps_clocks:

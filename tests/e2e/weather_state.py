@@ -36,7 +36,9 @@ DECISIONS = {"accept": "ACCEPTED", "withdraw": "WITHDRAWN"}
 class State:
     """The state database, and what was last seen there."""
 
-    def __init__(self, url):
+    def __init__(self, url, has_inodes):
+        # Without, an object's stamp is told apart by its time alone, and here each version of a file has another one.
+        self.has_inodes = has_inodes
         self.database = auditor_databases.database(url)
         self.newest = 0
         # The arrivals that were recorded, by file and stamp; and the decisions.
@@ -59,9 +61,12 @@ class State:
             if outcome in DECISIONS.values():
                 self.decided.add((name, outcome))
             elif outcome != "FAILED":
-                self.recorded.add((name, modified, inode))
+                self.recorded.add(self.arrival(name, modified, inode))
         self.tasks |= set(seen["tasks"])
         self.seen = seen
+
+    def arrival(self, name, modified, inode):
+        return name, modified, inode if self.has_inodes else None
 
     def has(self, sending):
         """Whether it is known that a sending was recorded."""
@@ -92,4 +97,4 @@ class State:
             "f.file_url, s.stamp_modified_ns, s.stamp_inode",
             "FROM submission s JOIN ingested_file_status f ON f.file_id = s.file_id",
         )
-        return sorted(self.recorded - set(there))
+        return sorted(self.recorded - {self.arrival(*arrival) for arrival in there}, key=str)
