@@ -55,12 +55,14 @@ pub(super) async fn reconcile(components: &Components) -> Result<LedgerNews, Ste
 /// Makes sure, before a run is loaded, that the ledger still holds what the state database knows of its job and wave, and what
 /// was loaded last.
 pub(super) async fn check(components: &Components, run: &ClaimedRun) -> Result<(), StepError> {
-    let newest = newest_loads(&*components.warehouse, Some(&scope(&run.job_id, run.wave))).await?;
+    let scope = scope(&run.job_id, run.wave);
+    let newest = async { Ok(newest_loads(&*components.warehouse, Some(&scope)).await?) };
+    let (newest, last_stands) = tokio::try_join!(newest, components.last_load.stands(components))?;
     let agrees = components
         .state
         .agrees_with_ledger(&run.job_id, run.wave, newest.last())
         .await?;
-    if agrees && components.last_load.stands(components).await? {
+    if agrees && last_stands {
         return Ok(());
     }
     let news = reconcile(components).await?;

@@ -188,7 +188,7 @@ fn whatever_the_follower_lacks_the_service_goes_on_or_tells_of_mariadb() {
 fn whatever_the_follower_lacks(server: &impl Followed) {
     let failovers = std::env::var("GRISTMILL_FAILOVERS").map_or(4, |count| count.parse().expect("a number"));
     let seed = fastrand::u64(..1000);
-    println!("{failovers} failovers, seed {seed}");
+    eprintln!("{failovers} failovers, seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let site = site(&server.create_database(), JOB);
     let mut running = support::service(&site);
@@ -235,7 +235,7 @@ fn whatever_the_follower_lacks(server: &impl Followed) {
             });
         }
     }
-    println!("began anew {anew} times, and told of a repair {told} times");
+    eprintln!("began anew {anew} times, and told of a repair {told} times");
     running.terminate();
     assert!(site.run_ok(["state", "check"]).contains("agree."));
 }
