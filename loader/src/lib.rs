@@ -67,6 +67,9 @@ pub trait Warehouse: Send + Sync {
     /// The ledger's entry of a run for this target; `None` if the run or the whole ledger is absent.
     async fn ledger_entry(&self, run_id: &str) -> Result<Option<LedgerEntry>, LoadError>;
 
+    /// Whether the ledger has entries of all these runs for this target.
+    async fn has_loads(&self, run_ids: &[String]) -> Result<bool, LoadError>;
+
     /// The newest entry of each scope in the ledger for this target, in the order of loads; with `scope`, of that one.
     /// Empty if the ledger is absent.
     async fn newest_loads(&self, scope: Option<&str>) -> Result<Vec<LedgerEntry>, LoadError>;

@@ -113,8 +113,9 @@ impl Provinces {
         let since = self.seen.map_or(-1, |(revision, _)| revision);
         let touched = state.touched_waves(since).await?;
         let waiting = state.waiting().await?;
-        let is_all =
-            self.seen.is_none_or(|(_, edition)| edition != touched.edition) || waiting != self.waiting;
+        // A lower revision is that of a database that went back.
+        let is_known = |(revision, edition)| edition == touched.edition && revision <= touched.revision;
+        let is_all = !self.seen.is_some_and(is_known) || waiting != self.waiting;
         let of_waves: BTreeSet<_> = touched.waves.into_iter().map(|(job, _)| job).collect();
         let mut before = std::mem::take(&mut self.by_job);
         let mut old_ones = AGED_AT_ONCE;

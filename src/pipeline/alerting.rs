@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::panics::contained;
-use super::retry::with_retries;
+use super::retry::{StepError, with_retries};
 use super::{Components, Until, stopped};
 use crate::alerts::Watch;
 
@@ -30,7 +30,7 @@ pub(super) async fn start(
     let unknown = with_retries(&components.patience, "beginning to watch for alerts", || async {
         Ok(components.state.begin_alerts(&alerts, &receivers).await?)
     });
-    for (receiver, notices) in unknown.await? {
+    for (receiver, notices) in unknown.await.map_err(StepError::into_cause)? {
         tracing::warn!(
             receiver,
             notices,

@@ -4,7 +4,8 @@
 //! does not stops the loads of that job: its inputs may be older than what the warehouse holds. What the state database
 //! knows and the ledger does not is loaded again ([`refill`]).
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use gristmill_state::{Cause, ClaimedRun, LedgerNews};
@@ -13,27 +14,33 @@ use super::retry::StepError;
 use super::{Components, refill};
 use crate::ledger::{compare, lost_load, newest_loads, scope, unknown_run};
 
-/// The run that this process has loaded last. If the ledger lacks it, a standby that lags has taken the warehouse's place: the
+/// How many loads are remembered: as many as may be under way at the same time, so that the last one that was committed is among
+/// them.
+const REMEMBERED: usize = 4;
+
+/// The runs that this process has loaded last. If the ledger lacks one, a standby that lags has taken the warehouse's place: the
 /// loads of other jobs may be missing, too.
 #[derive(Debug, Default)]
-pub(super) struct LastLoad(Mutex<Option<String>>);
+pub(super) struct LastLoads(Mutex<VecDeque<String>>);
 
-impl LastLoad {
+impl LastLoads {
     pub(super) fn note(&self, run_id: &str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(run_id.to_owned());
+        let mut known = self.known();
+        known.push_back(run_id.to_owned());
+        let excess = known.len().saturating_sub(REMEMBERED);
+        known.drain(..excess);
     }
 
-    fn forget(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    fn run_ids(&self) -> Vec<String> {
+        self.known().iter().cloned().collect()
     }
 
-    /// Returns whether the ledger still has it.
-    async fn stands(&self, components: &Components) -> Result<bool, StepError> {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Ok(match last {
-            Some(run_id) => components.warehouse.ledger_entry(&run_id).await?.is_some(),
-            None => true,
-        })
+    fn forget(&self, run_ids: &[String]) {
+        self.known().retain(|run_id| !run_ids.contains(run_id));
+    }
+
+    fn known(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -41,6 +48,7 @@ impl LastLoad {
 pub(super) async fn reconcile(components: &Components) -> Result<LedgerNews, StepError> {
     // Two runs may find a difference at the same time.
     let _turn = components.ledger_turn.lock().await;
+    let last_loads = components.last_loads.run_ids();
     let news = compare::<StepError>(&components.state, &*components.warehouse).await?;
     for load in &news.unknown {
         tracing::error!(job = load.job_id, "{}", unknown_run(load));
@@ -48,21 +56,24 @@ pub(super) async fn reconcile(components: &Components) -> Result<LedgerNews, Ste
     if news.lost.iter().any(|run| !news.stops(&run.job_id)) {
         refill::refill(components, &news).await?;
     }
-    components.last_load.forget();
+    components.last_loads.forget(&last_loads);
     Ok(components.state.ledger_news(None).await?)
 }
 
 /// Makes sure, before a run is loaded, that the ledger still holds what the state database knows of its job and wave, and what
-/// was loaded last.
+/// was loaded last, whatever job it was of.
 pub(super) async fn check(components: &Components, run: &ClaimedRun) -> Result<(), StepError> {
     let scope = scope(&run.job_id, run.wave);
-    let newest = async { Ok(newest_loads(&*components.warehouse, Some(&scope)).await?) };
-    let (newest, last_stands) = tokio::try_join!(newest, components.last_load.stands(components))?;
+    let last_loads = components.last_loads.run_ids();
+    let (newest, has_last) = tokio::try_join!(
+        newest_loads(&*components.warehouse, Some(&scope)),
+        components.warehouse.has_loads(&last_loads)
+    )?;
     let agrees = components
         .state
         .agrees_with_ledger(&run.job_id, run.wave, newest.last())
         .await?;
-    if agrees && last_stands {
+    if agrees && has_last {
         return Ok(());
     }
     let news = reconcile(components).await?;

@@ -77,7 +77,7 @@ use self::delegation::Delegation;
 use self::gauges::{Gauges, Queue};
 use self::jobs::CurrentJobs;
 use self::judge::ToJudge;
-use self::ledger::LastLoad;
+use self::ledger::LastLoads;
 pub(crate) use self::merge::selection;
 use self::opening::{make_ready, open_components};
 pub(crate) use self::retry::pause_after;
@@ -151,8 +151,8 @@ struct Components {
     memory: Memory,
     /// Held by whoever compares the state database with the warehouse's ledger.
     ledger_turn: Mutex<()>,
-    /// The run that was loaded last.
-    last_load: LastLoad,
+    /// The runs that were loaded last.
+    last_loads: LastLoads,
     /// Names this process in the state database.
     owner: String,
     /// Hands out tasks to workers. Those have none, nor has a service whose state database is a file.
@@ -178,11 +178,10 @@ pub async fn run(
             Ok(tally) => return Ok(tally),
             Err(error) => error,
         };
-        let went_back = matches!(error.downcast_ref(), Some(StateError::WentBack { .. }));
-        if !went_back || until == Until::Idle || stop.is_terminated() {
+        if !went_back(&error) || until == Until::Idle || stop.is_terminated() {
             return Err(error);
         }
-        tracing::warn!("{error}: beginning anew from what it holds");
+        tracing::warn!("beginning anew from what the state database holds");
     }
 }
 
@@ -194,6 +193,7 @@ async fn run_once(
     vitals: &Vitals,
     mut stop: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<Arc<Tally>> {
+    vitals.begin();
     let (stopper, stopped) = watch::channel(false);
     let patience = Patience {
         until,
@@ -267,7 +267,10 @@ async fn work(
         biased;
         () = &mut stop => tracing::info!("stopping: finishing the work in progress"),
         // Before the failures that follow from it.
-        went_back = components.state.went_back() => outcome.add(Err(went_back.into())),
+        loss = components.state.went_back() => {
+            tracing::warn!("{loss}; ending the work in progress");
+            outcome.add(Err(loss.into()));
+        }
         () = components.activity.idle(), if until == Until::Idle => {}
         Some(ended) = stages.join_next() => outcome.add_early(ended.map_err(anyhow::Error::from).flatten()),
     }
@@ -299,8 +302,16 @@ async fn work(
         );
     }
     components.progress.finish();
-    outcome.told()?;
     drop(stages);
+    if let Err(error) = outcome.told() {
+        if !went_back(&error) || are_gone(components).await {
+            return Err(error);
+        }
+        *is_abandoned = true;
+        bail!(
+            "{error}; something that is being read does not return, and keeps the lake: the next start begins anew"
+        );
+    }
     let closed = async {
         let news = components.state.ledger_news(None).await?;
         components.activity.tally.set_stopped_jobs(news.jobs().len());
@@ -314,6 +325,21 @@ async fn work(
         tracing::debug!("threads are left behind in calls that do not return");
     }
     Ok(tally)
+}
+
+/// Returns whether an error says that the state database lacks what it had confirmed.
+fn went_back(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StateError::WentBack { .. }))
+}
+
+/// Waits until nobody uses the components any more, but not for a thread in a call that does not return. Returns whether that is so.
+async fn are_gone(components: Arc<Components>) -> bool {
+    let others_end = async {
+        while Arc::strong_count(&components) > 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PARTING, others_end).await.is_ok()
 }
 
 /// What came of the stages that have ended so far.
@@ -348,14 +374,13 @@ impl Outcome {
     }
 }
 
-/// Decides whether a stage that failed after the stop makes the pipeline fail. What waited for an outage to end does not: the
-/// next start does it. Only a pipeline that ends by itself fails because of what it leaves.
+/// Decides whether a stage that failed after the stop makes the pipeline fail. What waited for an outage to end does not, nor a state
+/// database that went back: the next start does it. Only a pipeline that ends by itself fails because of what it leaves.
 fn left_to_the_next_start(until: Until, error: anyhow::Error) -> anyhow::Result<()> {
-    let is_outage = error.downcast_ref().is_some_and(StepError::is_outage);
-    if until == Until::Stopped && is_outage {
-        tracing::warn!(
-            "stopped while something waited for an outage to end; the next start does it: {error:#}"
-        );
+    let step: Option<&StepError> = error.downcast_ref();
+    let is_left = step.is_some_and(|step| step.is_outage() || went_back(step.cause())) || went_back(&error);
+    if until == Until::Stopped && is_left {
+        tracing::warn!("stopped, and something is left that the next start does: {error:#}");
         return Ok(());
     }
     Err(error)

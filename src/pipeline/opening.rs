@@ -16,7 +16,7 @@ use super::cluster;
 use super::delegation::Delegation;
 use super::faults::Hope;
 use super::jobs::CurrentJobs;
-use super::ledger::LastLoad;
+use super::ledger::LastLoads;
 use super::retry::{Patience, StepError, with_retries};
 use super::runs::AT_ONCE;
 use super::sources::OpenSource;
@@ -206,7 +206,7 @@ impl Opened {
             fetched_kib: Semaphore::new(FETCHED_KIB),
             max_conversions,
             ledger_turn: Mutex::default(),
-            last_load: LastLoad::default(),
+            last_loads: LastLoads::default(),
             owner: this_process(),
         })
     }

@@ -25,6 +25,11 @@ impl Vitals {
         *self.activity.lock().unwrap_or_else(PoisonError::into_inner) = Some(activity.clone());
     }
 
+    /// Notes that a pipeline begins, which has no activity yet.
+    pub(super) fn begin(&self) {
+        *self.activity.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn activity(&self) -> Option<Arc<Activity>> {
         self.activity
             .lock()

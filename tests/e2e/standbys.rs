@@ -66,7 +66,9 @@ fn wait_for_sales(site: &Site, running: &mut Background, expected: &[&str]) {
 }
 
 fn began_anew(running: &Background) -> bool {
-    running.stderr().contains("beginning anew from what it holds")
+    running
+        .stderr()
+        .contains("beginning anew from what the state database holds")
 }
 
 #[test]
@@ -224,7 +226,9 @@ fn whatever_the_follower_lacks(server: &impl Followed) {
                 is_told || sales(&site) == expected
             },
         );
-        anew += usize::from(running.stderr()[said..].contains("beginning anew from what it holds"));
+        anew += usize::from(
+            running.stderr()[said..].contains("beginning anew from what the state database holds"),
+        );
         if is_told {
             told += 1;
             running.terminate();

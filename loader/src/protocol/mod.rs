@@ -327,6 +327,18 @@ impl<B: Backend> Warehouse for B {
         Ok(ledger(self, Entries::OfRun(run_id)).await?.pop())
     }
 
+    async fn has_loads(&self, run_ids: &[String]) -> Result<bool, LoadError> {
+        let Some(mut session) = open_ledger(self).await? else {
+            return Ok(run_ids.is_empty());
+        };
+        for run_id in run_ids {
+            if session.ledger(Entries::OfRun(run_id)).await?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     async fn newest_loads(&self, scope: Option<&str>) -> Result<Vec<LedgerEntry>, LoadError> {
         ledger(self, scope.map_or(Entries::NewestOfEach, Entries::Newest)).await
     }
@@ -356,14 +368,19 @@ impl<B: Backend> Warehouse for B {
 
 /// Entries of the ledger; none if it is absent.
 async fn ledger<B: Backend>(backend: &B, which: Entries<'_>) -> Result<Vec<LedgerEntry>, LoadError> {
-    if !backend.exists() {
-        return Ok(Vec::new());
-    }
-    let mut session = backend.open(Purpose::Read).await?;
-    match session.kind(LEDGER).await? {
-        Some(_) => session.ledger(which).await,
+    match open_ledger(backend).await? {
+        Some(mut session) => session.ledger(which).await,
         None => Ok(Vec::new()),
     }
+}
+
+/// Opens a session to read the ledger; `None` if it is absent.
+async fn open_ledger<B: Backend>(backend: &B) -> Result<Option<B::Session<'_>>, LoadError> {
+    if !backend.exists() {
+        return Ok(None);
+    }
+    let mut session = backend.open(Purpose::Read).await?;
+    Ok(session.kind(LEDGER).await?.map(|_| session))
 }
 
 /// Opens a session on a target that must exist.

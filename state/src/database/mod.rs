@@ -239,6 +239,9 @@ impl StateDb {
     async fn any_writer(&self) -> Result<MappedMutexGuard<'_, Connection>> {
         let writer = self.writer.lock().await;
         let mut writer = MutexGuard::try_map(writer, Option::as_mut).map_err(|_| DatabaseError::OnlyRead)?;
+        if *self.went_back.borrow() {
+            return Err(DatabaseError::WentBack(self.place.to_string()));
+        }
         if !writer.is_usable().await {
             let mut next = self.place.connect_to_write().await?;
             if let Err(error) = next.succeed(&writer).await {

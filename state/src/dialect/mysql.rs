@@ -53,6 +53,7 @@ const FORGET_SESSIONS: &str =
     "DELETE FROM writer_session WHERE since < utc_timestamp() - INTERVAL 1 YEAR AND session_id <> ";
 
 const BEGIN: &str = "START TRANSACTION";
+const CHANGE_NOTHING: &str = "UPDATE writer SET writes = writes";
 /// Somebody may have given up in the middle of a copy of the whole state, for which triggers and foreign keys do nothing.
 const ROLLBACK: &str = "ROLLBACK; SET SESSION foreign_key_checks = 1, @gristmill = 'works'";
 const BEGIN_TO_READ: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
@@ -269,6 +270,8 @@ impl MySql {
         let Some(confirmed) = before.confirmed.clone() else {
             return Ok(());
         };
+        // A replica that still catches up refuses it.
+        self.batch(CHANGE_NOTHING).await?;
         let ask = |mut conn: Conn| async move {
             let stands = outcome::stands(&mut conn, &confirmed).await;
             (conn, stands)

@@ -54,7 +54,8 @@ const BEGIN_TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Everything that was written: transactions of this program, and edits by hand.
 const CHANGES: &str = "SELECT writes + edits FROM writer";
-const WRITES: &str = "SELECT writes FROM writer";
+/// Locks the row, which a standby refuses that still catches up.
+const WRITES: &str = "SELECT writes FROM writer FOR SHARE";
 
 const NEW_MARK: &str = "SELECT gen_random_uuid()";
 const MARK: &str = "SELECT current_setting('gristmill.session', true)";

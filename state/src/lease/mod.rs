@@ -78,7 +78,13 @@ impl Lease {
         };
         tracing::debug!(%place, epoch, "took the lease");
         let (lost, is_lost) = watch::channel(false);
-        let renewing = tokio::spawn(renew(place.clone(), connection, owner.clone(), ttl, lost));
+        let renewing = tokio::spawn(renew(
+            place.clone(),
+            connection,
+            (owner.clone(), epoch),
+            ttl,
+            lost,
+        ));
         Ok(Self {
             place: place.clone(),
             owner,
@@ -172,11 +178,12 @@ pub(crate) fn microseconds(time: Duration) -> i64 {
 }
 
 /// Renews the lease at each third of its time. A server that is away is asked again: the lease may end meanwhile, and stays
-/// this process's own until another one takes it.
+/// this process's own until another one takes it. If the database is older than the lease, nobody has: whoever writes finds that
+/// it went back.
 async fn renew(
     place: Place,
     connection: Connection,
-    owner: String,
+    (owner, epoch): (String, i64),
     ttl: Duration,
     lost: watch::Sender<bool>,
 ) {
@@ -196,16 +203,17 @@ async fn renew(
                 connected = connect(&place, ttl).await?;
             }
             let renew = query(sql::RENEW).bind(&owner).bind(microseconds(ttl));
-            let renewed = renew.execute(&mut connected).await;
+            let is_own = renew.execute(&mut connected).await?.rows_affected() > 0;
+            let is_lost = !is_own && look(&mut connected).await?.epoch >= epoch;
             connection = Some(connected);
-            renewed
+            Ok::<_, DatabaseError>(is_lost)
         };
         let problem = match timeout(pause, renewed).await {
-            Ok(Ok(done)) if done.rows_affected() == 0 => {
+            Ok(Ok(true)) => {
                 lost.send_replace(true);
                 return;
             }
-            Ok(Ok(_)) => {
+            Ok(Ok(false)) => {
                 is_told = false;
                 continue;
             }

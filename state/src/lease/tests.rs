@@ -14,6 +14,7 @@ on_servers! {
     of_many_that_wait_one_takes_over
     whoever_does_not_renew_in_time_learns_that_another_took_over
     a_lease_that_is_over_is_renewed_if_nobody_took_it
+    a_lease_that_the_database_is_too_old_for_is_lost_to_nobody
     a_connection_that_was_cut_is_made_anew
     a_write_that_is_under_way_is_waited_for_before_the_takeover
     whoever_stands_still_in_a_write_does_not_hold_a_takeover_up
@@ -136,6 +137,21 @@ async fn a_lease_that_is_over_is_renewed_if_nobody_took_it(url: String) {
     execute(&url, "UPDATE service_lease SET lease_until = '2000-01-01'");
     assert!(timeout(SHORT, lease.lost()).await.is_err());
     assert!(seen(&place).await.holder.is_some());
+}
+
+async fn a_lease_that_the_database_is_too_old_for_is_lost_to_nobody(url: String) {
+    let place = prepared(&url).await;
+    let lease = Lease::take(&place, SHORT).await.unwrap();
+    // As a copy has it that was made before.
+    execute(
+        &url,
+        "UPDATE service_lease SET owner = 'earlier', lease_until = '2000-01-01';
+         UPDATE writer SET epoch = epoch - 1",
+    );
+    assert!(timeout(SHORT, lease.lost()).await.is_err());
+    lease.release().await.unwrap();
+    let next = Lease::take(&place, SHORT).await.unwrap();
+    assert_eq!(next.epoch(), 1);
 }
 
 async fn a_connection_that_was_cut_is_made_anew(url: String) {

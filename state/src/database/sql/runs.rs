@@ -34,11 +34,11 @@ pub(in crate::database) const LAST_LOADS: &str = "
         ON newest.sequence = r.sequence
      ORDER BY r.wave";
 
-/// The next place in the order of loads: the time, or one more than the last place if the clock stands still or went
+/// The next place in the order of loads: the time, or a step after the last place if the clock stands still or went
 /// back. The ledger's places count too: somebody's clock may have been ahead.
 pub(in crate::database) const NEXT_SEQUENCE: &str = "
-    SELECT greatest(?1, (SELECT coalesce(max(sequence), 0) + 1 FROM job_run),
-               (SELECT coalesce(max(sequence), 0) + 1 FROM ledger_run))";
+    SELECT greatest(?1, (SELECT coalesce(max(sequence), 0) + ?2:int FROM job_run),
+               (SELECT coalesce(max(sequence), 0) + ?2:int FROM ledger_run))";
 
 pub(in crate::database) const ADD: &str = "
     INSERT INTO job_run
