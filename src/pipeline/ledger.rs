@@ -5,6 +5,7 @@
 //! knows and the ledger does not is loaded again ([`refill`]).
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
@@ -14,14 +15,18 @@ use super::retry::StepError;
 use super::{Components, refill};
 use crate::ledger::{compare, lost_load, newest_loads, scope, unknown_run};
 
-/// How many loads are remembered: as many as may be under way at the same time, so that the last one that was committed is among
-/// them.
-const REMEMBERED: usize = 4;
+/// How many loads are remembered: as many as a service and three workers have under way at the same time, so that the last one
+/// that was committed is among them.
+const REMEMBERED: usize = 8;
 
 /// The runs that this process has loaded last. If the ledger lacks one, a standby that lags has taken the warehouse's place: the
 /// loads of other jobs may be missing, too.
 #[derive(Debug, Default)]
-pub(super) struct LastLoads(Mutex<VecDeque<String>>);
+pub(super) struct LastLoads {
+    run_ids: Mutex<VecDeque<String>>,
+    /// Whether a comparison has begun, and has not come to its end.
+    is_in_doubt: AtomicBool,
+}
 
 impl LastLoads {
     pub(super) fn note(&self, run_id: &str) {
@@ -40,7 +45,7 @@ impl LastLoads {
     }
 
     fn known(&self) -> MutexGuard<'_, VecDeque<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.run_ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -48,6 +53,8 @@ impl LastLoads {
 pub(super) async fn reconcile(components: &Components) -> Result<LedgerNews, StepError> {
     // Two runs may find a difference at the same time.
     let _turn = components.ledger_turn.lock().await;
+    let LastLoads { is_in_doubt, .. } = &components.last_loads;
+    is_in_doubt.store(true, Ordering::Relaxed);
     let last_loads = components.last_loads.run_ids();
     let news = compare::<StepError>(&components.state, &*components.warehouse).await?;
     for load in &news.unknown {
@@ -57,6 +64,7 @@ pub(super) async fn reconcile(components: &Components) -> Result<LedgerNews, Ste
         refill::refill(components, &news).await?;
     }
     components.last_loads.forget(&last_loads);
+    is_in_doubt.store(false, Ordering::Relaxed);
     Ok(components.state.ledger_news(None).await?)
 }
 
@@ -73,7 +81,7 @@ pub(super) async fn check(components: &Components, run: &ClaimedRun) -> Result<(
         .state
         .agrees_with_ledger(&run.job_id, run.wave, newest.last())
         .await?;
-    if agrees && has_last {
+    if agrees && has_last && !components.last_loads.is_in_doubt.load(Ordering::Relaxed) {
         return Ok(());
     }
     let news = reconcile(components).await?;

@@ -181,7 +181,7 @@ pub async fn run(
         if !went_back(&error) || until == Until::Idle || stop.is_terminated() {
             return Err(error);
         }
-        tracing::warn!("beginning anew from what the state database holds");
+        tracing::warn!("{error}; starting afresh from what the state database holds");
     }
 }
 
@@ -268,7 +268,7 @@ async fn work(
         () = &mut stop => tracing::info!("stopping: finishing the work in progress"),
         // Before the failures that follow from it.
         loss = components.state.went_back() => {
-            tracing::warn!("{loss}; ending the work in progress");
+            tracing::warn!("the state database went back: ending the work in progress");
             outcome.add(Err(loss.into()));
         }
         () = components.activity.idle(), if until == Until::Idle => {}

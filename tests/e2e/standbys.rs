@@ -68,7 +68,7 @@ fn wait_for_sales(site: &Site, running: &mut Background, expected: &[&str]) {
 fn began_anew(running: &Background) -> bool {
     running
         .stderr()
-        .contains("beginning anew from what the state database holds")
+        .contains("starting afresh from what the state database holds")
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn whatever_the_follower_lacks(server: &impl Followed) {
             },
         );
         anew += usize::from(
-            running.stderr()[said..].contains("beginning anew from what the state database holds"),
+            running.stderr()[said..].contains("starting afresh from what the state database holds"),
         );
         if is_told {
             told += 1;

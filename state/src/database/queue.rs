@@ -24,6 +24,10 @@ use crate::run::{
 /// No run waits longer than this for its next try.
 const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
+/// How far behind the last place the next one may be, in microseconds, where the time does not say. That is left to chance: a run
+/// that a database which went back has forgotten shall not be followed by one with its name and other inputs.
+const LONGEST_STEP: i64 = 10_000;
+
 impl StateDb {
     /// Queues a run, unless one of the same job and wave is queued or running. A run that no person requested
     /// (preconditions, deadline) does not repeat work: see [`Enqueued::Unchanged`].
@@ -206,15 +210,6 @@ async fn done_by(
     (!is_others).then(|| last.get("inputs_of")).transpose()
 }
 
-/// How far behind the last place the next one is, where the time does not say. It depends on the inputs: a run that a database which
-/// went back has forgotten shall not be followed by one with its name and other inputs.
-fn step(inputs_digest: &str) -> i64 {
-    let mixed = inputs_digest.bytes().fold(0, |mixed: u32, byte| {
-        mixed.wrapping_mul(31).wrapping_add(u32::from(byte))
-    });
-    i64::from(mixed % 1000) + 1
-}
-
 /// Adds a queued run, and names it after its job and sequence.
 async fn add(
     tx: &mut Connection,
@@ -225,7 +220,7 @@ async fn add(
 ) -> Result<String> {
     let sequence: i64 = query_scalar(sql::NEXT_SEQUENCE)
         .bind(now.as_microsecond())
-        .bind(step(inputs_digest))
+        .bind(fastrand::i64(1..=LONGEST_STEP))
         .fetch_one(&mut *tx)
         .await?;
     let moment =

@@ -15,7 +15,7 @@ use gristmill_servers::mysql::{Line, MySqlFault, Server, close};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Column, Conn, Params, Statement};
 
-use self::outcome::Counted;
+use self::outcome::{CHANGE_NOTHING, Counted};
 use self::slot::Slot;
 pub(super) use self::values::{datum, value};
 use super::Dialect;
@@ -53,7 +53,6 @@ const FORGET_SESSIONS: &str =
     "DELETE FROM writer_session WHERE since < utc_timestamp() - INTERVAL 1 YEAR AND session_id <> ";
 
 const BEGIN: &str = "START TRANSACTION";
-const CHANGE_NOTHING: &str = "UPDATE writer SET writes = writes";
 /// Somebody may have given up in the middle of a copy of the whole state, for which triggers and foreign keys do nothing.
 const ROLLBACK: &str = "ROLLBACK; SET SESSION foreign_key_checks = 1, @gristmill = 'works'";
 const BEGIN_TO_READ: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";

