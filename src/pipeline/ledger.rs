@@ -19,43 +19,37 @@ use crate::ledger::{compare, lost_load, newest_loads, scope, unknown_run};
 /// that was committed is among them.
 const REMEMBERED: usize = 8;
 
-/// The runs that this process has loaded last. If the ledger lacks one, a standby that lags has taken the warehouse's place: the
-/// loads of other jobs may be missing, too.
+/// What is known of whether the state database and the ledger agree.
 #[derive(Debug, Default)]
-pub(super) struct LastLoads {
-    run_ids: Mutex<VecDeque<String>>,
+pub(super) struct Agreement {
+    /// Held by whoever compares them: two runs may find a difference at the same time.
+    turn: tokio::sync::Mutex<()>,
     /// Whether a comparison has begun, and has not come to its end.
     is_in_doubt: AtomicBool,
+    /// The runs that this process has loaded last. If the ledger lacks one, a standby that lags has taken the warehouse's place:
+    /// the loads of other jobs may be missing, too.
+    last_loads: Mutex<VecDeque<String>>,
 }
 
-impl LastLoads {
-    pub(super) fn note(&self, run_id: &str) {
-        let mut known = self.known();
-        known.push_back(run_id.to_owned());
-        let excess = known.len().saturating_sub(REMEMBERED);
-        known.drain(..excess);
+impl Agreement {
+    pub(super) fn note_load(&self, run_id: &str) {
+        let mut last_loads = self.last_loads();
+        last_loads.push_back(run_id.to_owned());
+        let excess = last_loads.len().saturating_sub(REMEMBERED);
+        last_loads.drain(..excess);
     }
 
-    fn run_ids(&self) -> Vec<String> {
-        self.known().iter().cloned().collect()
-    }
-
-    fn forget(&self, run_ids: &[String]) {
-        self.known().retain(|run_id| !run_ids.contains(run_id));
-    }
-
-    fn known(&self) -> MutexGuard<'_, VecDeque<String>> {
-        self.run_ids.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_loads(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.last_loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Compares the whole ledger with the state database, and loads again what the warehouse lost.
 pub(super) async fn reconcile(components: &Components) -> Result<LedgerNews, StepError> {
-    // Two runs may find a difference at the same time.
-    let _turn = components.ledger_turn.lock().await;
-    let LastLoads { is_in_doubt, .. } = &components.last_loads;
-    is_in_doubt.store(true, Ordering::Relaxed);
-    let last_loads = components.last_loads.run_ids();
+    let agreement = &components.agreement;
+    let _turn = agreement.turn.lock().await;
+    agreement.is_in_doubt.store(true, Ordering::Relaxed);
+    let compared = agreement.last_loads().clone();
     let news = compare::<StepError>(&components.state, &*components.warehouse).await?;
     for load in &news.unknown {
         tracing::error!(job = load.job_id, "{}", unknown_run(load));
@@ -63,8 +57,8 @@ pub(super) async fn reconcile(components: &Components) -> Result<LedgerNews, Ste
     if news.lost.iter().any(|run| !news.stops(&run.job_id)) {
         refill::refill(components, &news).await?;
     }
-    components.last_loads.forget(&last_loads);
-    is_in_doubt.store(false, Ordering::Relaxed);
+    agreement.last_loads().retain(|run_id| !compared.contains(run_id));
+    agreement.is_in_doubt.store(false, Ordering::Relaxed);
     Ok(components.state.ledger_news(None).await?)
 }
 
@@ -72,7 +66,7 @@ pub(super) async fn reconcile(components: &Components) -> Result<LedgerNews, Ste
 /// was loaded last, whatever job it was of.
 pub(super) async fn check(components: &Components, run: &ClaimedRun) -> Result<(), StepError> {
     let scope = scope(&run.job_id, run.wave);
-    let last_loads = components.last_loads.run_ids();
+    let last_loads = components.agreement.last_loads().make_contiguous().to_vec();
     let (newest, has_last) = tokio::try_join!(
         newest_loads(&*components.warehouse, Some(&scope)),
         components.warehouse.has_loads(&last_loads)
@@ -81,7 +75,7 @@ pub(super) async fn check(components: &Components, run: &ClaimedRun) -> Result<(
         .state
         .agrees_with_ledger(&run.job_id, run.wave, newest.last())
         .await?;
-    if agrees && has_last && !components.last_loads.is_in_doubt.load(Ordering::Relaxed) {
+    if agrees && has_last && !components.agreement.is_in_doubt.load(Ordering::Relaxed) {
         return Ok(());
     }
     let news = reconcile(components).await?;

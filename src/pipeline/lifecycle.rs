@@ -139,7 +139,7 @@ async fn work(
         () = &mut stop => tracing::info!("stopping: finishing the work in progress"),
         // Before the failures that follow from it.
         loss = components.state.went_back() => {
-            tracing::warn!("the state database went back: ending the work in progress");
+            tracing::warn!("the state database has lost changes: ending the work in progress");
             outcome.add(Err(loss.into()));
         }
         () = components.activity.idle(), if until == Until::Idle => {}
@@ -179,9 +179,7 @@ async fn work(
             return Err(error);
         }
         *is_abandoned = true;
-        bail!(
-            "{error}; something that is being read does not return, and keeps the lake: the next start begins anew"
-        );
+        bail!("{error}; a read that does not return keeps the lake locked: the next start begins anew");
     }
     let closed = async {
         let news = components.state.ledger_news(None).await?;
@@ -251,7 +249,7 @@ fn left_to_the_next_start(until: Until, error: anyhow::Error) -> anyhow::Result<
     let step: Option<&StepError> = error.downcast_ref();
     let is_left = step.is_some_and(|step| step.is_outage() || went_back(step.cause())) || went_back(&error);
     if until == Until::Stopped && is_left {
-        tracing::warn!("stopped, and something is left that the next start does: {error:#}");
+        tracing::warn!("stopped; the next start does what is left: {error:#}");
         return Ok(());
     }
     Err(error)

@@ -65,7 +65,7 @@ use gristmill_loader::{LoadError, Warehouse};
 use gristmill_state::{Clock, StateDb};
 use gristmill_watcher::{OpenError, PutAwayError, QueueError};
 use jiff::Timestamp;
-use tokio::sync::{Mutex, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::activity::Activity;
@@ -74,7 +74,7 @@ use self::delegation::Delegation;
 use self::gauges::Queue;
 use self::jobs::CurrentJobs;
 use self::judge::ToJudge;
-use self::ledger::LastLoads;
+use self::ledger::Agreement;
 pub use self::lifecycle::run;
 pub(crate) use self::merge::selection;
 use self::retry::Patience;
@@ -136,10 +136,8 @@ struct Components {
     jobs: CurrentJobs,
     /// The memory that the sums of all conversions and runs share.
     memory: Memory,
-    /// Held by whoever compares the state database with the warehouse's ledger.
-    ledger_turn: Mutex<()>,
-    /// The runs that were loaded last.
-    last_loads: LastLoads,
+    /// Whether the state database and the warehouse's ledger agree.
+    agreement: Agreement,
     /// Names this process in the state database.
     owner: String,
     /// Hands out tasks to workers. Those have none, nor has a service whose state database is a file.

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use gristmill_loader::Warehouse;
 use gristmill_state::{Clock, JobRow, Service, StateDb, StateError, Tasks};
 use sysinfo::System;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::activity::Activity;
 #[cfg(feature = "cluster")]
@@ -16,7 +16,7 @@ use super::cluster;
 use super::delegation::Delegation;
 use super::faults::Hope;
 use super::jobs::CurrentJobs;
-use super::ledger::LastLoads;
+use super::ledger::Agreement;
 use super::retry::{Patience, StepError, with_retries};
 use super::runs::AT_ONCE;
 use super::sources::OpenSource;
@@ -205,8 +205,7 @@ impl Opened {
             runs: Arc::new(Semaphore::new(AT_ONCE)),
             fetched_kib: Semaphore::new(FETCHED_KIB),
             max_conversions,
-            ledger_turn: Mutex::default(),
-            last_loads: LastLoads::default(),
+            agreement: Agreement::default(),
             owner: this_process(),
         })
     }

@@ -31,6 +31,14 @@ const UNTIL_STANDBY_FOLLOWS: &str = "SET statement_timeout = '60s';
         END LOOP;
     END $$";
 
+/// Waits until the standby has received all that there is.
+const UNTIL_ALL_IS_SENT: &str = "SET statement_timeout = '60s';
+    DO $$ BEGIN
+        WHILE NOT EXISTS (SELECT FROM pg_stat_get_wal_senders() WHERE flush_lsn >= pg_current_wal_flush_lsn()) LOOP
+            PERFORM pg_sleep(0.02);
+        END LOOP;
+    END $$";
+
 /// How to stop a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopMode {
@@ -205,6 +213,28 @@ impl Postgres {
         let mut standby = self.standby();
         let standby = standby.as_mut().expect("the server has no standby");
         end(&mut standby.server, "-INT");
+    }
+
+    /// Adds a standby that receives everything, and applies nothing before it is promoted.
+    pub fn add_late_standby(&self) {
+        execute(
+            &self.url("postgres"),
+            "ALTER SYSTEM SET recovery_min_apply_delay = '1d'",
+        );
+        self.add_standby();
+    }
+
+    /// Kills the server, and has its standby answer in its place, which is none yet that can be written.
+    pub fn follow_late(&self) {
+        execute(&self.url("postgres"), UNTIL_ALL_IS_SENT);
+        self.stop(StopMode::Failover);
+        fs::write(self.folder.join("data/standby.signal"), "").expect("cannot make it a standby");
+        self.start_again();
+    }
+
+    /// Has the standby that follows apply what it has received, and be written.
+    pub fn promote(&self) {
+        execute(&self.url("postgres"), "SELECT pg_promote()");
     }
 
     fn standby(&self) -> MutexGuard<'_, Option<Standby>> {

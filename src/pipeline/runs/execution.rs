@@ -124,7 +124,7 @@ pub(super) async fn execute(
     };
     components.state.complete(&run.run_id, &result).await?;
     if result.outcome == RunOutcome::Loaded {
-        components.last_loads.note(&run.run_id);
+        components.agreement.note_load(&run.run_id);
     }
     crash_point("after-complete");
     Ok(())

@@ -15,7 +15,7 @@ use gristmill_servers::mysql::{Line, MySqlFault, Server, close};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Column, Conn, Params, Statement};
 
-use self::outcome::{CHANGE_NOTHING, Counted};
+use self::outcome::Counted;
 use self::slot::Slot;
 pub(super) use self::values::{datum, value};
 use super::Dialect;
@@ -269,8 +269,6 @@ impl MySql {
         let Some(confirmed) = before.confirmed.clone() else {
             return Ok(());
         };
-        // A replica that still catches up refuses it.
-        self.batch(CHANGE_NOTHING).await?;
         let ask = |mut conn: Conn| async move {
             let stands = outcome::stands(&mut conn, &confirmed).await;
             (conn, stands)

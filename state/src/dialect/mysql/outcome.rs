@@ -22,7 +22,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Waits for the end of the transaction if its session has not noticed yet that its client is gone, and takes no lock itself.
 const WRITES: &str = "SELECT writes FROM writer_session WHERE session_id = ? LOCK IN SHARE MODE";
 
-pub(super) const CHANGE_NOTHING: &str = "UPDATE writer SET writes = writes WHERE one = 1";
+/// Refused by a server that is `read_only`.
+const CHANGE_NOTHING: &str = "UPDATE writer SET writes = writes WHERE one = 1";
 
 const WAIT_FOR_LOCK: &str = "SET SESSION innodb_lock_wait_timeout = 2";
 
@@ -58,15 +59,14 @@ pub(super) async fn must_stand(server: &Arc<Server>, counted: &Counted, error: D
 async fn ask(server: &Server, counted: &Counted) -> Result<bool, ConnectError> {
     let (mut conn, _) = server.connect().await?;
     conn.query_drop(WAIT_FOR_LOCK).await.map_err(MySqlFault::from)?;
-    // A replica that still catches up refuses it.
-    conn.query_drop(CHANGE_NOTHING).await.map_err(MySqlFault::from)?;
     let stands = stands(&mut conn, counted).await.map_err(MySqlFault::from)?;
     close(conn).await;
     Ok(stands)
 }
 
-/// Returns whether the transaction was committed.
+/// Returns whether the transaction was committed. A replica that still catches up does not know, and fails.
 pub(super) async fn stands(conn: &mut Conn, counted: &Counted) -> Result<bool, mysql_async::Error> {
+    conn.query_drop(CHANGE_NOTHING).await?;
     let writes: Option<i64> = conn.exec_first(WRITES, (counted.session,)).await?;
     Ok(writes.is_some_and(|writes| writes >= counted.writes))
 }

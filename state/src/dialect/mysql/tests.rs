@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use gristmill_testkit::mariadb;
 use gristmill_testkit::proxy::{Cut, Manner, Protocol, Proxy, Side};
+use tokio::time::timeout;
 
 use super::*;
 use crate::dialect::{Connection, Transaction, query, query_as, query_scalar};
@@ -15,8 +17,11 @@ const WRITES: &str = "SELECT writes FROM writer";
 
 /// A database with the schema.
 async fn server() -> Arc<Server> {
-    let url = gristmill_testkit::mariadb::shared().create_database();
-    let server = Arc::new(Server::new(&url).unwrap().for_state());
+    prepared(&mariadb::shared().create_database()).await
+}
+
+async fn prepared(url: &str) -> Arc<Server> {
+    let server = Arc::new(Server::new(url).unwrap().for_state());
     StateDb::open(server.clone(), Arc::new(SystemClock))
         .await
         .unwrap();
@@ -111,7 +116,7 @@ async fn a_write_that_is_given_up_keeps_nobody_waiting_and_is_undone() {
             let mut tx = Transaction::to_write(&mut writer).await.unwrap();
             query(ADD).bind("given up").execute(&mut *tx).await.unwrap();
             let cut = query(statement).bind("given up, too").execute(&mut *tx);
-            let _ = tokio::time::timeout(Duration::from_millis(20), cut).await;
+            let _ = timeout(Duration::from_millis(20), cut).await;
         }
         let began = Instant::now();
         let left = query("DELETE FROM unmatched_file WHERE file_url LIKE 'given up%'");
@@ -125,9 +130,7 @@ async fn a_write_that_is_given_up_keeps_nobody_waiting_and_is_undone() {
         }
         // A statement alone, which may be done by then.
         let alone = query(statement).bind("alone").execute(&mut writer);
-        let is_done = tokio::time::timeout(Duration::from_millis(20), alone)
-            .await
-            .is_ok();
+        let is_done = timeout(Duration::from_millis(20), alone).await.is_ok();
         let began = Instant::now();
         let left = query("DELETE FROM unmatched_file")
             .execute(&mut other)
@@ -223,7 +226,7 @@ async fn texts_are_told_apart_by_their_bytes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_message_is_lost_an_error_means_that_nothing_was_written() {
     let server = server().await;
-    let shared = gristmill_testkit::mariadb::shared();
+    let shared = mariadb::shared();
     let proxy = Proxy::start(shared.port, Protocol::MySql);
     let url = server
         .url()
@@ -263,4 +266,47 @@ async fn write(server: &Arc<Server>, path: &str) -> Result<()> {
     let mut tx = Transaction::to_write(&mut writer).await?;
     query(ADD).bind(path).execute(&mut *tx).await?;
     tx.commit().await
+}
+
+/// It is `read_only` until then, and the user is nobody to whom that does not apply.
+#[tokio::test]
+async fn a_replica_that_catches_up_is_waited_for() {
+    let own = mariadb::MariaDb::start();
+    let url = own.create_database();
+    let (_, name) = url.rsplit_once('/').unwrap();
+    let user = "CREATE USER service IDENTIFIED BY 'x'";
+    mariadb::execute(
+        &url,
+        &format!("{user}; GRANT ALL PRIVILEGES ON {name}.* TO service"),
+    );
+    // The triggers are made by one who may.
+    prepared(&url).await;
+    let server = prepared(&url.replacen("root@", "service:x@", 1)).await;
+    let mut before = MySql::connect(&server, Purpose::Write).await.unwrap();
+    before.begin_to_write().await.unwrap();
+    let counted = before.transaction.clone().unwrap();
+    before.commit().await.unwrap();
+    let as_replica = |writes: &str, is_read_only| {
+        let session = counted.session;
+        let apply =
+            format!("UPDATE writer_session SET writes = writes {writes} WHERE session_id = {session}");
+        mariadb::execute(&url, &format!("{apply}; SET GLOBAL read_only = {is_read_only}"));
+    };
+    as_replica("- 1", 1);
+
+    let asked = outcome::must_stand(&server, &counted, DatabaseError::OnlyRead);
+    let mut asked = std::pin::pin!(asked);
+    assert!(timeout(Duration::from_secs(1), &mut asked).await.is_err());
+    let mut next = MySql::connect(&server, Purpose::Write).await.unwrap();
+    let refused = next.succeed(&before).await.unwrap_err();
+    assert!(refused.is_transient(), "{refused}");
+
+    as_replica("+ 1", 0);
+    asked.await.unwrap();
+    let mut next = MySql::connect(&server, Purpose::Write).await.unwrap();
+    next.succeed(&before).await.unwrap();
+    as_replica("- 1", 0);
+    let mut next = MySql::connect(&server, Purpose::Write).await.unwrap();
+    let lacking = next.succeed(&before).await.unwrap_err();
+    assert!(matches!(lacking, DatabaseError::WentBack(_)), "{lacking}");
 }

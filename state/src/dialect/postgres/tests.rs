@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use gristmill_servers::Passwords;
 use gristmill_testkit::proxy::{Cut, Manner, Protocol, Proxy, Side};
 
+use tokio::time::timeout;
+
 use super::*;
 use crate::dialect::{Connection, Transaction, query, query_as, query_scalar};
 use crate::{StateDb, SystemClock};
@@ -16,8 +18,11 @@ const WRITES: &str = "SELECT writes FROM writer";
 
 /// A database with the schema.
 async fn server() -> Arc<Server> {
-    let url = gristmill_testkit::postgres::shared().create_database();
-    let server = Server::new(&url, &Passwords::default(), "gristmill state").unwrap();
+    prepared(&gristmill_testkit::postgres::shared().create_database()).await
+}
+
+async fn prepared(url: &str) -> Arc<Server> {
+    let server = Server::new(url, &Passwords::default(), "gristmill state").unwrap();
     let server = Arc::new(server);
     StateDb::open(server.clone(), Arc::new(SystemClock))
         .await
@@ -113,7 +118,7 @@ async fn a_write_that_is_given_up_keeps_nobody_waiting_and_is_undone() {
             let mut tx = Transaction::to_write(&mut writer).await.unwrap();
             query(ADD).bind("given up").execute(&mut *tx).await.unwrap();
             let cut = query(statement).bind("given up, too").execute(&mut *tx);
-            let _ = tokio::time::timeout(Duration::from_millis(20), cut).await;
+            let _ = timeout(Duration::from_millis(20), cut).await;
         }
         let began = Instant::now();
         let left = query("DELETE FROM unmatched_file WHERE file_url LIKE 'given up%'");
@@ -123,9 +128,7 @@ async fn a_write_that_is_given_up_keeps_nobody_waiting_and_is_undone() {
 
         // A statement alone, which may be done by then.
         let alone = query(statement).bind("alone").execute(&mut writer);
-        let is_done = tokio::time::timeout(Duration::from_millis(20), alone)
-            .await
-            .is_ok();
+        let is_done = timeout(Duration::from_millis(20), alone).await.is_ok();
         let began = Instant::now();
         let left = query("DELETE FROM unmatched_file")
             .execute(&mut other)
@@ -193,6 +196,32 @@ async fn a_number_that_others_got_or_nobody_yet_is_no_commit() {
         let error = outcome::must_stand(&server, counted, lost()).await.unwrap_err();
         assert!(matches!(error, DatabaseError::OnlyRead), "{counted:?}: {error}");
     }
+}
+
+/// It has what was confirmed, and does not show it before it is promoted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_catches_up_is_waited_for() {
+    let own = gristmill_testkit::postgres::Postgres::start();
+    let server = prepared(&own.create_database()).await;
+    own.add_late_standby();
+    let mut before = Postgres::connect(&server, Purpose::Write).await.unwrap();
+    before.begin_to_write().await.unwrap();
+    let counted = before.transaction.clone().unwrap();
+    before.commit().await.unwrap();
+    own.follow_late();
+
+    let asked = outcome::must_stand(&server, &counted, DatabaseError::OnlyRead);
+    let mut asked = std::pin::pin!(asked);
+    assert!(timeout(Duration::from_secs(1), &mut asked).await.is_err());
+    let mut next = Postgres::connect(&server, Purpose::Write).await.unwrap();
+    assert!(next.number("SELECT writes FROM writer").await.unwrap() < counted.writes);
+    let refused = next.succeed(&before).await.unwrap_err();
+    assert!(refused.is_transient(), "{refused}");
+
+    own.promote();
+    asked.await.unwrap();
+    let mut next = Postgres::connect(&server, Purpose::Write).await.unwrap();
+    next.succeed(&before).await.unwrap();
 }
 
 #[tokio::test]
