@@ -205,6 +205,9 @@ async fn a_standby_that_catches_up_is_waited_for() {
     let server = prepared(&own.create_database()).await;
     own.add_late_standby();
     let mut before = Postgres::connect(&server, Purpose::Write).await.unwrap();
+    // It stands still at the first commit, and has not even seen the beginning of what follows.
+    before.begin_to_write().await.unwrap();
+    before.commit().await.unwrap();
     before.begin_to_write().await.unwrap();
     let counted = before.transaction.clone().unwrap();
     before.commit().await.unwrap();
