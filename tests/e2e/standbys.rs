@@ -137,43 +137,81 @@ fn loads_are_told(server: &impl Followed) {
     assert_eq!(sales(&site), ["S1 3.50", "S2 7.00"]);
 }
 
-/// The warehouse is followed, too.
+/// Two jobs with a warehouse on a server that is followed, and their service.
+struct TwoJobs {
+    site: Site,
+    warehouse: String,
+    running: Background,
+}
+
+impl TwoJobs {
+    fn with_warehouse_on(server: &Postgres) -> Self {
+        let warehouse = server.create_database();
+        let jobs = JOB.to_owned() + &JOB.replace("IL", "CA");
+        let site = support::site(&support::settings(&warehouse, &jobs));
+        let running = support::service(&site);
+        Self {
+            site,
+            warehouse,
+            running,
+        }
+    }
+
+    fn send(&self, job: &str, amount: &str) {
+        let line = support::line(job, amount, 4, "I1", "2026-03-01");
+        self.site.submit(format!("{job}-1.tdf"), line);
+    }
+
+    /// Sends a file of a job, and waits until so many runs are completed.
+    fn load(&mut self, job: &str, amount: &str, runs: &str) {
+        self.send(job, amount);
+        wait_until(&format!("{runs} runs are completed"), || {
+            assert!(self.running.is_running(), "{}", self.running.stderr());
+            support::state(
+                &self.site,
+                "SELECT count(*) FROM job_run WHERE state = 'COMPLETED'",
+            ) == [runs]
+        });
+    }
+
+    fn end(self, expected: [&str; 2]) {
+        assert_eq!(
+            support::told(&support::postgres_rows(&self.warehouse)),
+            expected.map(|sale| format!("{} - -", sale.replace(' ', " I1 2026-03-01 ")))
+        );
+        self.running.terminate();
+        assert!(self.site.run_ok(["state", "check"]).contains("agree."));
+    }
+}
+
 #[test]
 fn loads_that_only_the_lost_warehouse_had_are_loaded_again_by_the_next_load_of_any_job() {
     let server = Postgres::start_with_standby();
-    let warehouse = server.create_database();
-    let jobs = JOB.to_owned() + &JOB.replace("IL", "CA");
-    let site = support::site(&support::settings(&warehouse, &jobs));
-    let send = |job: &str, amount: &str| {
-        site.submit(
-            format!("{job}-1.tdf"),
-            support::line(job, amount, 4, "I1", "2026-03-01"),
-        );
-    };
-    let loaded = |running: &mut Background, expected: &[&str]| {
-        wait_until(&format!("the sales are {expected:?}"), || {
-            assert!(running.is_running(), "{}", running.stderr());
-            running.stderr().contains("loaded")
-                && support::told(&support::postgres_rows(&warehouse)) == expected
-        });
-    };
-    let mut running = support::service(&site);
-    send("IL", "1.50");
-    loaded(&mut running, &["IL I1 2026-03-01 1.50 - -"]);
+    let mut jobs = TwoJobs::with_warehouse_on(&server);
+    jobs.load("IL", "1.50", "1");
     server.leave_behind();
-    send("IL", "2.50");
-    loaded(&mut running, &["IL I1 2026-03-01 2.50 - -"]);
-    wait_until("the end of the second run", || {
-        support::state(&site, "SELECT count(*) FROM job_run WHERE state = 'COMPLETED'") == ["2"]
-    });
+    jobs.load("IL", "2.50", "2");
     server.fail_over();
-    send("CA", "7.00");
-    loaded(
-        &mut running,
-        &["CA I1 2026-03-01 7.00 - -", "IL I1 2026-03-01 2.50 - -"],
-    );
-    running.terminate();
-    assert!(site.run_ok(["state", "check"]).contains("agree."));
+    jobs.load("CA", "7.00", "3");
+    jobs.end(["CA 7.00", "IL 2.50"]);
+}
+
+/// What it does not show yet is taken for lost until it is there.
+#[test]
+fn a_warehouse_that_catches_up_is_waited_for_and_stops_no_job() {
+    let server = Postgres::start();
+    let mut jobs = TwoJobs::with_warehouse_on(&server);
+    jobs.load("IL", "1.50", "1");
+    server.add_late_standby();
+    jobs.load("IL", "2.50", "2");
+    server.follow_late();
+    jobs.send("CA", "7.00");
+    wait_until("the run of the other job is put off", || {
+        support::state(&jobs.site, "SELECT count(*) FROM waiting WHERE kind = 'run'") == ["1"]
+    });
+    server.promote();
+    jobs.load("IL", "3.50", "4");
+    jobs.end(["CA 7.00", "IL 3.50"]);
 }
 
 /// What the follower lacks is left to chance: files, the claim of a run, its end, nothing.
