@@ -3,10 +3,11 @@
     weather.py --binary GRISTMILL --folder FOLDER --seed N --kills N --processes run,run
                --state URL --warehouse URL [--bucket ENDPOINT] [--small-disk MEGABYTES] [--prove]
 
-Some processes work on one site: a source and a lake in folders, the state and the warehouse on servers. With --bucket, both are in
-the bucket `gristmill` of an S3 server, whose keys are in the environment; on the small disk is the lake's scratch then. Each is started again when it ends. While the stores send (`weather_stores.py`), processes are killed, stopped
-cleanly, and paused, also for longer than their lease; servers stop, connections are cut, refused or fall silent; the lake's
-disk is full; and each process has a clock of its own that is stepped (`weather_events.py`). In the end all goes well again,
+Some processes work on one site: a source and a lake in folders, the state and the warehouse on servers. With --bucket, source and
+lake are in the bucket `gristmill` of an S3 server, whose keys are in the environment, and the small disk has the lake's scratch.
+Each process is started again when it ends. While the stores send (`weather_stores.py`), processes are killed, stopped cleanly,
+and paused, also for longer than their lease; servers stop, connections are cut, refused or fall silent; the lake's disk is
+full; and each process has a clock of its own that is stepped (`weather_events.py`). In the end all goes well again,
 and when nothing is left to do, `auditor.py` compares warehouse, ledger, state and lake with the model.
 
 What is planned is drawn from the seed; what it meets, and so how it goes, differs each time. Events are told on standard error. On
